@@ -1,0 +1,1 @@
+//! The agent of plink as a library; `plink-agent` and `plinkctl` are its two binaries.

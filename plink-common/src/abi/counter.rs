@@ -1,0 +1,55 @@
+//! Counters, all per CPU.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use crate::drop_reason::DropReason;
+
+/// What happened to a packet; a slot of `COUNTERS`. Drop reasons follow from [`Counter::FIRST_DROP`] on.
+///
+/// `Received` is the sum of all the others: each packet is received once and gets one outcome.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub enum Counter {
+    /// Entered the program.
+    Received = 0,
+    /// Redirected to a port of the same VPC.
+    Delivered = 1,
+    /// Translated and redirected.
+    Translated = 2,
+    /// Answered by the program: ARP, or ICMP echo.
+    Answered = 3,
+}
+
+impl Counter {
+    /// Slot of drop reason 0.
+    pub const FIRST_DROP: u32 = 8;
+
+    /// The slot of a drop reason.
+    #[inline(always)]
+    #[must_use]
+    pub const fn drop_slot(reason: DropReason) -> u32 {
+        Self::FIRST_DROP + reason as u32
+    }
+}
+
+/// Slots of `COUNTERS`: room for drop reasons to come.
+pub const COUNTER_SLOTS: u32 = 72;
+
+/// Value of `FRONTEND_STATS`, by frontend slot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct FrontendStats {
+    /// Packets from clients, translated.
+    pub forward_packets: u64,
+    /// Bytes of their IP packets.
+    pub forward_bytes: u64,
+    /// Packets from targets, translated.
+    pub reply_packets: u64,
+    /// Bytes of their IP packets.
+    pub reply_bytes: u64,
+    /// Flows made.
+    pub new_flows: u64,
+    /// Packets dropped after the frontend was known.
+    pub drops: u64,
+}
+const _: () = assert!(size_of::<FrontendStats>() == 48);

@@ -1,0 +1,9 @@
+//! What the kernel program and the agent share: map layouts ([`abi`]), wire formats, and the packet logic itself.
+//!
+//! The packet logic knows neither the kernel nor a clock: frames come through one trait, tables through another, time
+//! is an argument. The same source is the XDP program and the subject of the host's tests.
+#![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]
+
+pub mod abi;
+pub mod drop_reason;

@@ -1,0 +1,1 @@
+//! Support for the tests: packet builder, topology, agent handle.
