@@ -92,7 +92,7 @@ pub struct FlowEntry {
     /// Always 0.
     pub zero: u16,
 }
-const _: () = assert!(size_of::<FlowEntry>() == 60);
+const _: () = assert!(size_of::<FlowEntry>() == 56);
 
 impl FlowEntry {
     /// The key of the entry for the other direction.
