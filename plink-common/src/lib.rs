@@ -2,8 +2,10 @@
 //!
 //! The packet logic knows neither the kernel nor a clock: frames come through one trait, tables through another, time
 //! is an argument. The same source is the XDP program and the subject of the host's tests.
-#![cfg_attr(not(test), no_std)]
+#![cfg_attr(not(any(test, feature = "std")), no_std)]
 #![forbid(unsafe_code)]
 
 pub mod abi;
 pub mod drop_reason;
+#[cfg(feature = "std")]
+pub mod maglev;
