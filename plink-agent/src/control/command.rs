@@ -25,7 +25,8 @@ pub struct Context<'a> {
     pub random: &'a mut dyn FnMut() -> u64,
 }
 
-/// A command. Optional fields are what the user may leave out.
+/// A command. Optional fields are what the user may leave out; the others are those of the object of that name.
+#[allow(missing_docs, reason = "the fields are the object's own, documented in `model`")]
 #[derive(Clone, PartialEq, Debug)]
 pub enum Command {
     /// Makes a VPC.

@@ -13,7 +13,5 @@ pub use entity::{
     ListenerProtocol, LoadBalancer, Namespace, Node, Protocol, Subnet, Tags, Target, TargetGroup, TargetType, Vpc,
 };
 pub use error::{ControlError, ErrorCode};
-pub use id::{
-    AccountId, Arn, EndpointId, EniId, IdError, InstanceId, MacAddress, ServiceId, SubnetId, VpcId, Zone,
-};
-pub use state::{Change, Key, Record, State};
+pub use id::{AccountId, Arn, EndpointId, EniId, IdError, InstanceId, MacAddress, ServiceId, SubnetId, VpcId, Zone};
+pub use state::{Change, Entity, Key, Record, State, Table, named};
