@@ -44,7 +44,7 @@ drop_reasons! {
     VlanTag = 5, "vlan-tag";
     /// IPv6, which is not carried yet.
     Ipv6 = 6, "ipv6";
-    /// ARP that is no request for an IPv4 address over Ethernet.
+    /// ARP that is no request for another's IPv4 address over Ethernet.
     UnsupportedArp = 7, "unsupported-arp";
     /// ARP for an address that does not exist in the sender's subnet.
     ArpUnknownAddress = 8, "arp-unknown-address";

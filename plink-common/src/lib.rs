@@ -6,6 +6,11 @@
 #![forbid(unsafe_code)]
 
 pub mod abi;
+pub mod checksum;
+pub mod datapath;
 pub mod drop_reason;
 #[cfg(feature = "std")]
+pub mod host;
+#[cfg(feature = "std")]
 pub mod maglev;
+pub mod wire;

@@ -4,13 +4,37 @@
 #![no_main]
 
 mod maps;
+mod packet;
+mod tables;
 
-use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
+use aya_ebpf::{bindings::xdp_action, helpers::bpf_ktime_get_coarse_ns, macros::xdp, programs::XdpContext};
+use packet::XdpPacket;
+use plink_common::{
+    abi::TICK_SHIFT,
+    datapath::{Action, process},
+};
+use tables::KernelTables;
 
 #[xdp(frags)]
-pub fn plink_xdp(_ctx: XdpContext) -> u32 {
-    let _ = maps::COUNTERS.get(0);
-    xdp_action::XDP_DROP
+pub fn plink_xdp(context: XdpContext) -> u32 {
+    // SAFETY: the helper has no arguments. The coarse clock costs less than half of the exact one.
+    let now = (unsafe { bpf_ktime_get_coarse_ns() } >> TICK_SHIFT) as u32;
+    let ingress = context.ingress_ifindex() as u32;
+    let outcome = process(&mut XdpPacket::new(&context), &mut KernelTables, ingress, now);
+    count(outcome.counter);
+    match outcome.action {
+        Action::Drop => xdp_action::XDP_DROP,
+        Action::Transmit => xdp_action::XDP_TX,
+        Action::Redirect(port) => maps::DEVICES.redirect(port, 0).unwrap_or(xdp_action::XDP_ABORTED),
+    }
+}
+
+#[inline(always)]
+fn count(slot: u32) {
+    if let Some(counter) = maps::COUNTERS.get_ptr_mut(slot) {
+        // SAFETY: this CPU's own value.
+        unsafe { *counter += 1 };
+    }
 }
 
 #[cfg(not(test))]

@@ -4,20 +4,18 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::drop_reason::DropReason;
 
-/// What happened to a packet; a slot of `COUNTERS`. Drop reasons follow from [`Counter::FIRST_DROP`] on.
+/// What became of a packet; a slot of `COUNTERS`. Drop reasons follow from [`Counter::FIRST_DROP`] on.
 ///
-/// `Received` is the sum of all the others: each packet is received once and gets one outcome.
+/// Each packet that enters counts in exactly one slot: what was received is the sum of all slots.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
 pub enum Counter {
-    /// Entered the program.
-    Received = 0,
     /// Redirected to a port of the same VPC.
-    Delivered = 1,
+    Delivered = 0,
     /// Translated and redirected.
-    Translated = 2,
+    Translated = 1,
     /// Answered by the program: ARP, or ICMP echo.
-    Answered = 3,
+    Answered = 2,
 }
 
 impl Counter {
