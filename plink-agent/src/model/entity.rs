@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     net::Ipv4Addr,
     path::PathBuf,
 };
@@ -166,6 +167,16 @@ pub enum ListenerProtocol {
     TcpUdp,
 }
 
+impl fmt::Display for ListenerProtocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Tcp => "TCP",
+            Self::Udp => "UDP",
+            Self::TcpUdp => "TCP_UDP",
+        })
+    }
+}
+
 /// A load balancer's presence in one subnet.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Node {
@@ -310,6 +321,19 @@ pub enum EndpointState {
     Failed,
 }
 
+impl fmt::Display for EndpointState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::PendingAcceptance => "pendingAcceptance",
+            Self::Pending => "pending",
+            Self::Available => "available",
+            Self::Rejected => "rejected",
+            Self::Deleting => "deleting",
+            Self::Failed => "failed",
+        })
+    }
+}
+
 /// An interface endpoint.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Endpoint {
@@ -319,7 +343,7 @@ pub struct Endpoint {
     pub owner: AccountId,
     /// The consumer's VPC.
     pub vpc: VpcId,
-    /// The service.
+    /// The service. It may have been deleted; the endpoint is not available then.
     pub service: ServiceId,
     /// One a subnet, at most one a zone.
     pub enis: Vec<EniId>,

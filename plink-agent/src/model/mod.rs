@@ -14,4 +14,4 @@ pub use entity::{
 };
 pub use error::{ControlError, ErrorCode};
 pub use id::{AccountId, Arn, EndpointId, EniId, IdError, InstanceId, MacAddress, ServiceId, SubnetId, VpcId, Zone};
-pub use state::{Change, Entity, Key, Record, State, Table, named};
+pub use state::{Change, Entity, Key, Kind, Record, State, Table, named};

@@ -75,6 +75,16 @@ pub trait Entity {
     }
 }
 
+/// An object of a kind that is known at compile time.
+pub trait Kind: Entity + Clone + Into<Record> {
+    /// Its ID or ARN.
+    type Id: Ord + Clone + fmt::Display;
+    /// What people call the kind, with its article.
+    const LABEL: &'static str;
+    /// Where its objects are.
+    fn table(state: &State) -> &Table<Self::Id, Self>;
+}
+
 /// One enum each for keys and records, with a variant a kind, and the code that has to treat the kinds alike.
 macro_rules! kinds {
     ($($kind:ident, $id:ty, $entity:ty, $field:ident, $table:ident, $label:literal, $($name:ident)?;)*) => {
@@ -94,6 +104,14 @@ macro_rules! kinds {
         #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
         pub enum Record {
             $(#[doc = concat!("Is ", $label, ".")] $kind($entity),)*
+        }
+
+        impl Key {
+            /// What people call the kind, with its article.
+            #[must_use]
+            pub fn label(&self) -> &'static str {
+                match self { $(Self::$kind(_) => $label,)* }
+            }
         }
 
         impl Record {
@@ -126,6 +144,14 @@ macro_rules! kinds {
                 $(fn name(&self) -> Option<&str> {
                     Some(&self.$name)
                 })?
+            }
+
+            impl Kind for $entity {
+                type Id = $id;
+                const LABEL: &'static str = $label;
+                fn table(state: &State) -> &Table<$id, Self> {
+                    &state.$table
+                }
             }
 
             impl From<$entity> for Record {

@@ -1,0 +1,150 @@
+//! Target groups and their targets.
+
+use std::{collections::BTreeSet, net::Ipv4Addr};
+
+use plink_common::abi;
+
+use super::{
+    Reply, check,
+    check::{invalid, missing, shorten},
+    decision::{Decision, describe, in_use, list, lowest_free},
+    eni,
+};
+use crate::model::{
+    Arn, ControlError, EniRole, ErrorCode, Instance, InstanceId, ListenerProtocol, Tags, Target, TargetGroup,
+    TargetType, Vpc, VpcId, named,
+};
+
+/// What a target group is made of.
+pub(super) struct New {
+    pub(super) name: String,
+    pub(super) vpc: VpcId,
+    pub(super) target_type: TargetType,
+    pub(super) protocol: ListenerProtocol,
+    pub(super) port: u16,
+    pub(super) tags: Tags,
+}
+
+pub(super) fn create(decision: &mut Decision<'_, '_>, new: New) -> Result<Reply, ControlError> {
+    let New { name, vpc, target_type, protocol, port, tags } = new;
+    check::name(&name)?;
+    check::port("port", port)?;
+    check::tags(&tags)?;
+    let owner = decision.caller();
+    let vpc = decision.owned::<Vpc>(&vpc, "vpc")?;
+    if named(&decision.state.target_groups, &name).any(|other| other.owner == owner) {
+        let message = format!("account {owner} has a target group {name} already");
+        return Err(ControlError::field(ErrorCode::AlreadyExists, "name", message));
+    }
+    let region = decision.context.region;
+    let arn = decision.fresh::<TargetGroup>(|random| Arn::target_group(region, owner, &name, random));
+    let slot = decision.target_group_slot()?;
+    let (vpc, targets) = (vpc.id, Vec::new());
+    decision.put(TargetGroup { arn: arn.clone(), name, owner, vpc, target_type, protocol, port, targets, slot, tags });
+    Ok(Reply::Id(arn.to_string()))
+}
+
+pub(super) fn delete(decision: &mut Decision<'_, '_>, arn: &Arn) -> Result<Reply, ControlError> {
+    let group = decision.owned::<TargetGroup>(arn, "target_group")?;
+    let users: Vec<String> = decision.state.listeners_to(arn).map(|listener| describe(listener.as_ref())).collect();
+    if !users.is_empty() {
+        return Err(in_use(group.as_ref(), &users));
+    }
+    decision.remove(group.as_ref());
+    Ok(Reply::Done)
+}
+
+pub(super) fn register(
+    decision: &mut Decision<'_, '_>,
+    arn: &Arn,
+    targets: &[(String, Option<u16>)],
+) -> Result<Reply, ControlError> {
+    let mut group = decision.owned::<TargetGroup>(arn, "target_group")?.as_ref().clone();
+    some(targets)?;
+    let before = group.targets.len();
+    let mut used: BTreeSet<u32> = decision.used_target_slots();
+    for (id, port) in targets {
+        check_target(decision, &group, id)?;
+        let port = port.unwrap_or(group.port);
+        check::port("targets", port)?;
+        if group.targets.iter().any(|target| target.id == *id && target.port == port) {
+            continue;
+        }
+        let slot = lowest_free(&used, 1, abi::MAX_TARGETS - 1, "slots of targets")?;
+        used.insert(slot);
+        let generation = decision.generation()?;
+        group.targets.push(Target { id: id.clone(), port, slot, generation });
+    }
+    if group.targets.len() != before {
+        decision.put(group);
+    }
+    Ok(Reply::Id(arn.to_string()))
+}
+
+pub(super) fn deregister(
+    decision: &mut Decision<'_, '_>,
+    arn: &Arn,
+    targets: &[(String, Option<u16>)],
+) -> Result<Reply, ControlError> {
+    let mut group = decision.owned::<TargetGroup>(arn, "target_group")?.as_ref().clone();
+    some(targets)?;
+    let matches =
+        |target: &Target, id: &str, port: Option<u16>| target.id == id && port.is_none_or(|p| p == target.port);
+    for (id, port) in targets {
+        if !group.targets.iter().any(|target| matches(target, id, *port)) {
+            let wanted = port.map_or_else(|| shorten(id), |port| format!("{}:{port}", shorten(id)));
+            let there = group.targets.iter().map(|target| format!("{}:{}", target.id, target.port));
+            let there = if group.targets.is_empty() { "none is".to_owned() } else { list(there) };
+            let message = format!("{wanted} is not a target of {}: registered: {there}", group.name);
+            return Err(ControlError::field(ErrorCode::NotFound, "targets", message));
+        }
+    }
+    group.targets.retain(|target| !targets.iter().any(|(id, port)| matches(target, id, *port)));
+    decision.put(group);
+    Ok(Reply::Id(arn.to_string()))
+}
+
+fn some(targets: &[(String, Option<u16>)]) -> Result<(), ControlError> {
+    if targets.is_empty() { Err(missing("targets", "the targets are missing: at least one")) } else { Ok(()) }
+}
+
+fn check_target(decision: &Decision<'_, '_>, group: &TargetGroup, id: &str) -> Result<(), ControlError> {
+    match group.target_type {
+        TargetType::Ip => check_address(decision, group, id),
+        TargetType::Instance => check_instance(decision, group, id),
+    }
+}
+
+fn check_address(decision: &Decision<'_, '_>, group: &TargetGroup, id: &str) -> Result<(), ControlError> {
+    let address: Ipv4Addr = id.parse().map_err(|_| {
+        let message = format!("{:?} is not an IPv4 address, as the targets of {} are", shorten(id), group.name);
+        invalid("targets", message)
+    })?;
+    let Some(vpc) = decision.state.vpcs.get(&group.vpc) else {
+        return Err(ControlError::new(ErrorCode::Internal, format!("{} of {} is gone", group.vpc, group.name)));
+    };
+    if !vpc.cidr.contains(&address) {
+        let message = format!("{address} is not inside {}, the CIDR of {} that {} is in", vpc.cidr, vpc.id, group.name);
+        return Err(invalid("targets", message));
+    }
+    match decision.state.eni_at(group.vpc, address).map(|eni| &eni.role) {
+        None | Some(EniRole::Instance(_)) => Ok(()),
+        Some(role) => {
+            let message =
+                format!("{address} is the address of {}: only instances are targets", eni::describe_role(role));
+            Err(invalid("targets", message))
+        }
+    }
+}
+
+fn check_instance(decision: &Decision<'_, '_>, group: &TargetGroup, id: &str) -> Result<(), ControlError> {
+    let id: InstanceId = id.parse().map_err(|error| invalid("targets", format!("{error}")))?;
+    let instance = decision.owned::<Instance>(&id, "targets")?;
+    match decision.state.enis.get(&instance.eni) {
+        Some(eni) if eni.vpc == group.vpc => Ok(()),
+        _ => {
+            let message = format!("{id} is not in {}, as the targets of {} have to be", group.vpc, group.name);
+            Err(invalid("targets", message))
+        }
+    }
+}
