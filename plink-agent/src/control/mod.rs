@@ -20,6 +20,8 @@ mod service;
 mod subnet;
 mod tag;
 mod target_group;
+#[cfg(test)]
+pub(crate) mod testing;
 mod vpc;
 
 pub use command::{Command, Context, Outcome, Reply};

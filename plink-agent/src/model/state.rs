@@ -335,6 +335,15 @@ impl State {
         self.load_balancers.values().find(|load_balancer| load_balancer.slot == slot)
     }
 
+    /// The generations in use.
+    pub fn generations(&self) -> impl Iterator<Item = u32> + '_ {
+        let enis = self.enis.values().map(|eni| eni.generation);
+        let load_balancers = self.load_balancers.values().map(|load_balancer| load_balancer.generation);
+        let endpoints = self.endpoints.values().map(|endpoint| endpoint.generation);
+        let targets = self.target_groups.values().flat_map(|group| group.targets.iter());
+        enis.chain(load_balancers).chain(endpoints).chain(targets.map(|target| target.generation))
+    }
+
     /// The target group and the registration with this slot in `TARGETS`.
     #[must_use]
     pub fn target_by_slot(&self, slot: u32) -> Option<(&Arc<TargetGroup>, &Target)> {
