@@ -10,6 +10,7 @@ mod build;
 mod ci;
 mod output;
 mod process;
+mod run;
 mod setup;
 mod test;
 mod workspace;
@@ -28,6 +29,8 @@ enum Task {
     Setup(setup::Options),
     /// Build the agent, the command line and the kernel program.
     Build(build::Options),
+    /// Start the agent, bring up the quickstart, send requests through the endpoint, and serve until Ctrl-C.
+    Run(run::Options),
     /// Run every test: format, lints, unit tests, and scenarios on real packets.
     Test(test::Options),
     /// Run in a fresh clone of HEAD what CI runs.
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().task {
         Task::Setup(options) => setup::main(&options),
         Task::Build(options) => build::main(&options),
+        Task::Run(options) => run::main(&options),
         Task::Test(options) => test::main(&options),
         Task::Ci(options) => ci::main(&options),
     };
