@@ -1,5 +1,9 @@
 //! The agent of plink as a library; `plink-agent` and `plinkctl` are its two binaries.
 
+pub mod config;
 pub mod control;
+pub mod datapath;
 pub mod model;
+pub mod net;
+pub mod plan;
 pub mod store;
