@@ -50,11 +50,16 @@ pub(crate) fn logged(command: &mut Command, log: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The line that says why: the first that calls itself an error, else the last one.
-fn telling_line(text: &str) -> &str {
+/// What says why: the first line that calls itself an error, with the innermost of its causes, else the last line.
+fn telling_line(text: &str) -> String {
     let is_error = |line: &&str| line.starts_with("E: ") || line.starts_with("error");
     let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
-    lines().find(is_error).or_else(|| lines().next_back()).unwrap_or("it failed and said nothing")
+    let last = lines().next_back().unwrap_or("it failed and said nothing");
+    match lines().find(is_error) {
+        Some(error) if error != last && lines().any(|line| line == "Caused by:") => format!("{error}: {last}"),
+        Some(error) => error.to_owned(),
+        None => last.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -69,5 +74,9 @@ mod tests {
         );
         assert_eq!(telling_line("one\n two \n\n"), "two");
         assert_eq!(telling_line(""), "it failed and said nothing");
+        assert_eq!(
+            telling_line("error: no index\n\nCaused by:\n  b\n\nCaused by:\n  no network\n"),
+            "error: no index: no network"
+        );
     }
 }
