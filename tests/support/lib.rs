@@ -9,6 +9,7 @@
 pub mod agent;
 pub mod frame;
 pub mod kernel;
+pub mod labs;
 pub mod net;
 pub mod runner;
 pub mod world;
