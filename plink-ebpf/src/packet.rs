@@ -18,6 +18,13 @@ impl<'a> XdpPacket<'a> {
         Self { context }
     }
 
+    /// Bytes of the frame's linear part.
+    #[inline(always)]
+    #[allow(dead_code, reason = "only the benchmark's programs ask")]
+    pub fn linear_length(&self) -> usize {
+        self.context.data_end() - self.context.data()
+    }
+
     /// The comparison that the verifier has to see: `data + offset + size <= data_end`.
     #[inline(always)]
     fn pointer<T>(&self, offset: usize) -> Option<*mut T> {
