@@ -11,11 +11,7 @@ use std::{
 
 use serde_json::Value;
 
-const CONFIGURATION: &str = r#"
-[datapath]
-max-flows = 65536
-max-frontends = 1024
-
+const ACCOUNTS: &str = r#"
 [[account]]
 id = "111122223333"
 name = "provider"
@@ -42,10 +38,20 @@ impl Agent {
     /// When it does not within ten seconds; its log is printed.
     #[must_use]
     pub fn start() -> Self {
+        Self::start_with_flows(1 << 16)
+    }
+
+    /// The same with a flow table of that size.
+    ///
+    /// # Panics
+    /// As [`Agent::start`].
+    #[must_use]
+    pub fn start_with_flows(flows: u32) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let name = format!("plink-t{}x{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         let folder = tempfile::Builder::new().prefix(&name).tempdir().unwrap();
-        fs::write(folder.path().join("plink.toml"), CONFIGURATION).unwrap();
+        let configuration = format!("[datapath]\nmax-flows = {flows}\nmax-frontends = 1024\n{ACCOUNTS}");
+        fs::write(folder.path().join("plink.toml"), configuration).unwrap();
         let mut agent = Self { name, folder, child: None };
         agent.restart();
         agent
