@@ -100,6 +100,12 @@ impl Datapath {
         self.program_id
     }
 
+    /// Whether all of it is still pinned.
+    #[must_use]
+    pub fn is_pinned(&self) -> bool {
+        self.pins.are_complete()
+    }
+
     /// The pinned links by name. One that cannot be read is left out.
     pub fn links(&self) -> Result<HashMap<String, LinkInfo>> {
         let names = self.pins.link_names()?;
@@ -168,6 +174,19 @@ impl Datapath {
     /// Takes away the Maglev tables that are not wanted.
     pub fn retire_tables(&self, wanted: &BTreeMap<u32, Vec<Member>>) -> Result<()> {
         self.maglev.retire(wanted)
+    }
+
+    /// How many entries the maps hold, and how many they can: `(map, used, size)`. Walks them all.
+    pub fn fill(&self) -> Result<Vec<(&'static str, u64, u64)>> {
+        let count = |rows: usize| rows as u64;
+        Ok(vec![
+            ("PORTS", count(self.ports.used()?.len()), self.ports.size()?),
+            ("ADDRESSES", self.addresses.count()?, self.addresses.size()?),
+            ("FRONTENDS", count(self.frontends.used()?.len()), self.frontends.size()?),
+            ("LISTENERS", self.listeners.count()?, self.listeners.size()?),
+            ("TARGETS", count(self.targets.used()?.len()), self.targets.size()?),
+            ("FLOWS", self.flows.count()?, self.flows.size()?),
+        ])
     }
 
     /// Packets by a counter's slot.

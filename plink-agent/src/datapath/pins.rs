@@ -48,6 +48,13 @@ impl Pins {
         is_bpffs() && self.root.exists()
     }
 
+    /// Whether program and maps of this version are all there.
+    pub(super) fn are_complete(&self) -> bool {
+        super::load::MAPS.iter().all(|name| self.map(name).exists())
+            && self.program(super::PROGRAM).exists()
+            && self.links().exists()
+    }
+
     /// Removes everything that is pinned under this name: the links first, which detaches the program.
     pub fn remove(&self) -> Result<()> {
         if !self.exist() {

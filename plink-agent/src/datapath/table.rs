@@ -43,6 +43,18 @@ impl<K: Row, V: Row> Table<K, V> {
         Ok(self.map.info()?.id())
     }
 
+    /// How many entries it can hold.
+    pub fn size(&self) -> Result<u64> {
+        Ok(self.map.info()?.max_entries().into())
+    }
+
+    /// How many entries it holds: the kernel does not count, so all are read.
+    pub fn count(&self) -> Result<u64> {
+        let mut count = 0;
+        self.visit(|_, _| count += 1)?;
+        Ok(count)
+    }
+
     /// The value of a key.
     pub fn get(&self, key: &K) -> Result<Option<V>> {
         let mut value = V::new_zeroed();

@@ -10,7 +10,7 @@ mod veth;
 
 pub use namespace::{Namespaces, namespace_path, open_namespace};
 pub use netlink::{Link, Netlink};
-pub use veth::{InterfacePlan, Place, create_pair, ensure_interface, is_own_peer};
+pub use veth::{InterfacePlan, Place, Shape, create_pair, ensure_hub_side, ensure_interface};
 
 use std::os::fd::AsFd;
 

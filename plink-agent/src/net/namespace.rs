@@ -70,6 +70,8 @@ impl Namespaces {
     /// Removes a namespace of ours; one that is gone is no error.
     pub fn remove(&self, name: &str) -> Result<()> {
         if !self.is_ours(name) {
+            // Someone made another of that name since: theirs stays, our record goes.
+            let _ = fs::remove_file(self.record(name));
             return Ok(());
         }
         let path = namespace_path(name);
@@ -103,7 +105,8 @@ impl Namespaces {
 
     /// Whether the namespace of this name, if there is one, is ours: recorded, and the one that was recorded. A record
     /// without an inode is of a namespace whose making was cut short.
-    fn is_ours(&self, name: &str) -> bool {
+    #[must_use]
+    pub fn is_ours(&self, name: &str) -> bool {
         let Ok(recorded) = fs::read_to_string(self.record(name)) else { return false };
         let Ok(namespace) = open_namespace(&namespace_path(name)) else { return true };
         recorded.trim().is_empty()

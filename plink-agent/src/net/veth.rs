@@ -45,6 +45,17 @@ pub enum Place {
     Attached,
 }
 
+/// What became of the instance side.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Shape {
+    /// It was as it has to be.
+    Right,
+    /// It is now, after these were set.
+    Repaired(Vec<&'static str>),
+    /// It is not there.
+    Missing,
+}
+
 /// Makes the pair. Runs in the hub.
 pub fn create_pair(hub: &Netlink, plan: &InterfacePlan, instance: BorrowedFd<'_>) -> Result<()> {
     let peer = LinkMessageBuilder::<LinkUnspec>::new().name(plan.name.clone()).address(plan.mac.to_vec());
@@ -56,16 +67,22 @@ pub fn create_pair(hub: &Netlink, plan: &InterfacePlan, instance: BorrowedFd<'_>
     hub.set_up(plan.index)
 }
 
-/// Whether a link of the instance's namespace is the peer of the hub side.
-#[must_use]
-pub fn is_own_peer(link: &Link, plan: &InterfacePlan) -> bool {
-    link.peer == Some(plan.index) && link.mac == plan.mac
+/// Brings the hub side into shape. Runs in the hub.
+pub fn ensure_hub_side(hub: &Netlink, link: &Link, plan: &InterfacePlan) -> Result<()> {
+    if link.mtu != plan.mtu {
+        hub.set_link(LinkUnspec::new_with_index(link.index).mtu(plan.mtu).build()).context("cannot set the MTU")?;
+    }
+    if link.up { Ok(()) } else { hub.set_up(link.index) }
 }
 
-/// Brings the instance side into shape. Runs in the instance's namespace; says what it had to repair.
-pub fn ensure_interface(instance: &Netlink, plan: &InterfacePlan, place: Place) -> Result<Vec<&'static str>> {
-    let link = instance.link(&plan.name)?.with_context(|| format!("there is no interface {}", plan.name))?;
-    ensure!(is_own_peer(&link, plan), "the interface {} is another's", plan.name);
+/// Brings the instance side into shape. Runs in the instance's namespace.
+pub fn ensure_interface(instance: &Netlink, plan: &InterfacePlan, place: Place) -> Result<Shape> {
+    let Some(link) = instance.link(&plan.name)? else { return Ok(Shape::Missing) };
+    ensure!(
+        link.peer == Some(plan.index),
+        "the namespace has another interface {}; remove it, or attach the instance under another name",
+        plan.name
+    );
     let mut repaired = Vec::new();
     if place == Place::Created {
         let loopback = instance.link("lo")?.context("there is no loopback interface")?;
@@ -73,6 +90,11 @@ pub fn ensure_interface(instance: &Netlink, plan: &InterfacePlan, place: Place) 
             instance.set_up(loopback.index)?;
             repaired.push("loopback");
         }
+    }
+    if link.mac != plan.mac {
+        let mac = LinkUnspec::new_with_index(link.index).address(plan.mac.to_vec()).build();
+        instance.set_link(mac).context("cannot set the MAC address")?;
+        repaired.push("MAC address");
     }
     // Before it is up: no packet leaves with a partial checksum.
     if ensure_feature(&plan.name, TX_CHECKSUM, false)? {
@@ -97,7 +119,7 @@ pub fn ensure_interface(instance: &Netlink, plan: &InterfacePlan, place: Place) 
     if ensure_route(instance, &link, plan, place)? {
         repaired.push("route");
     }
-    Ok(repaired)
+    Ok(if repaired.is_empty() { Shape::Right } else { Shape::Repaired(repaired) })
 }
 
 fn ensure_address(instance: &Netlink, link: &Link, plan: &InterfacePlan) -> Result<bool> {
