@@ -1,2 +1,5 @@
-//! Entry point.
-fn main() {}
+//! The command line.
+
+fn main() -> std::process::ExitCode {
+    plink_agent::cli::main()
+}
