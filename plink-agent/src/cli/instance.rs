@@ -66,8 +66,7 @@ impl Instance {
     pub(super) fn run(self, session: &mut Session) -> Result<(), Failure> {
         match self {
             Self::Create { subnet, address, labels, command } => {
-                let request =
-                    Request::CreateInstance { subnet, address, attach: None, command, tags: labels.tags() };
+                let request = Request::CreateInstance { subnet, address, attach: None, command, tags: labels.tags() };
                 session.report(request, "created instance")
             }
             Self::Attach { netns, interface, subnet, address, labels } => {

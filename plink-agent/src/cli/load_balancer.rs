@@ -94,13 +94,7 @@ impl LoadBalancer {
 }
 
 fn row(it: &LoadBalancerView) -> Vec<String> {
-    vec![
-        it.name.clone(),
-        it.id.clone(),
-        it.vpc.label().to_owned(),
-        places(&it.nodes),
-        on_off(it.cross_zone),
-    ]
+    vec![it.name.clone(), it.id.clone(), it.vpc.label().to_owned(), places(&it.nodes), on_off(it.cross_zone)]
 }
 
 /// The verbs of listeners.

@@ -158,9 +158,11 @@ impl Lab {
     }
 
     fn refer(&self, names: &Names<'_>, name: &Text) -> Result<usize, LabError> {
-        names.found.get(name.get_ref().as_str()).copied().ok_or_else(|| {
-            self.unknown(name, &format!("the file has no {}", names.kind), names.found.keys().copied())
-        })
+        names
+            .found
+            .get(name.get_ref().as_str())
+            .copied()
+            .ok_or_else(|| self.unknown(name, &format!("the file has no {}", names.kind), names.found.keys().copied()))
     }
 
     fn refer_all(&self, names: &Names<'_>, all: &[Text]) -> Result<(), LabError> {

@@ -394,7 +394,8 @@ impl<'a> Planner<'a> {
         let label = name.get_ref();
         let message = format!("{kind} `{label}` exists with {what} `{held}`, the file says `{wanted}`");
         let mut error = self.lab.source.error(name.span(), message);
-        error.hint = Some(format!("{what} cannot be changed: delete that {kind} (or `lab down`) first, or rename it here"));
+        error.hint =
+            Some(format!("{what} cannot be changed: delete that {kind} (or `lab down`) first, or rename it here"));
         Err(error)
     }
 

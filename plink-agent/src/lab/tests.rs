@@ -49,8 +49,11 @@ fn errors_have_a_line_a_column_and_the_nearest_name() {
     let base = |rest: &str| format!("{BASE}{rest}");
     let replaced = |from: &str, to: &str| BASE.replace(from, to);
     let cases = [
-        (replaced("[[vpc]]", "[[vcp]]"), "test.toml:3:3: unknown field `vcp`, expected one of `name`, `account`, `vpc`, \
-          `subnet`, `instance`, `load-balancer`, `target-group`, `listener`, `service`, `endpoint` [did you mean `vpc`?]"),
+        (
+            replaced("[[vpc]]", "[[vcp]]"),
+            "test.toml:3:3: unknown field `vcp`, expected one of `name`, `account`, `vpc`, \
+          `subnet`, `instance`, `load-balancer`, `target-group`, `listener`, `service`, `endpoint` [did you mean `vpc`?]",
+        ),
         (
             replaced("cidr = \"10.0.0.0/16\"", "cdir = \"10.0.0.0/16\""),
             "test.toml:6:1: unknown field `cdir`, expected one of `name`, `account`, `cidr` [did you mean `cidr`?]",
@@ -89,7 +92,9 @@ fn errors_have_a_line_a_column_and_the_nearest_name() {
             "test.toml:16:8: port 65536 is out of range: 1 to 65535",
         ),
         (
-            base("[[target-group]]\nname = \"t\"\nvpc = \"main\"\nprotocol = \"TCP\"\nport = 80\ntargets = [\"web\"]\n"),
+            base(
+                "[[target-group]]\nname = \"t\"\nvpc = \"main\"\nprotocol = \"TCP\"\nport = 80\ntargets = [\"web\"]\n",
+            ),
             "test.toml:17:12: the file has no instance `web`, nor any other",
         ),
         (

@@ -123,18 +123,16 @@ fn provide_one(
 fn connect(datapath: &Datapath, hub: &File, plan: &Plan, report: &mut Report) -> Result<()> {
     let links = datapath.links()?;
     let mut failures: HashMap<u32, String> = HashMap::new();
-    let ready: Vec<&Interface> = plan
-        .interfaces
-        .values()
-        .filter(|interface| report.instances.get(&interface.instance) == Some(&None))
-        .collect();
+    let ready: Vec<&Interface> =
+        plan.interfaces.values().filter(|interface| report.instances.get(&interface.instance) == Some(&None)).collect();
     inside(hub, |_| {
         for interface in &ready {
             let port = interface.veth.index;
             let name = interface.eni.to_string();
             let attached = datapath.is_attached(links.get(&name), port);
             let result = if attached { Ok(()) } else { datapath.attach(port, &name) };
-            let result = result.and_then(|()| if datapath.has_device(port)? { Ok(()) } else { datapath.set_device(port) });
+            let result =
+                result.and_then(|()| if datapath.has_device(port)? { Ok(()) } else { datapath.set_device(port) });
             if let Err(error) = result {
                 failures.insert(port, format!("{error:#}"));
             }

@@ -28,7 +28,12 @@ pub async fn run(port: u16, udp: bool) -> anyhow::Result<()> {
     };
     let identity = Arc::new(Identity::from_environment());
     // Into the instance's log.
-    writeln!(std::io::stdout(), "{} serves HTTP at port {port}{}", identity.name, if udp { " and echoes UDP" } else { "" })?;
+    writeln!(
+        std::io::stdout(),
+        "{} serves HTTP at port {port}{}",
+        identity.name,
+        if udp { " and echoes UDP" } else { "" }
+    )?;
     if let Some(socket) = echo {
         tokio::spawn(echo_datagrams(socket));
     }

@@ -42,11 +42,7 @@ pub trait Backend: Send + Sync + 'static {
     /// The objects.
     fn state(&self) -> Arc<State>;
     /// Decides a command and makes it durable.
-    fn execute(
-        &self,
-        caller: AccountId,
-        command: Command,
-    ) -> impl Future<Output = Result<Reply, ControlError>> + Send;
+    fn execute(&self, caller: AccountId, command: Command) -> impl Future<Output = Result<Reply, ControlError>> + Send;
     /// Waits until the kernel holds the present state; the problems that remain.
     fn settled(&self, timeout: Duration) -> impl Future<Output = Result<(), Vec<String>>> + Send;
     /// The agent's own part of the status; objects are counted by the caller.

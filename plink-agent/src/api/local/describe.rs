@@ -45,8 +45,7 @@ impl<B: Backend> Describe<'_, B> {
         };
         if wants(Kind::Account) {
             let accounts = self.site().accounts.iter();
-            found.accounts =
-                accounts.map(|it| AccountView { id: it.id.to_string(), name: it.name.clone() }).collect();
+            found.accounts = accounts.map(|it| AccountView { id: it.id.to_string(), name: it.name.clone() }).collect();
             found.zones = self.site().zones.iter().map(ToString::to_string).collect();
         }
         found

@@ -42,7 +42,8 @@ impl Server {
         let listener = UnixListener::bind(path).with_context(|| format!("cannot listen at {}", path.display()))?;
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
         if let Some(group) = group {
-            let known = Group::from_name(group)?.with_context(|| format!("there is no group `{group}` on this host"))?;
+            let known =
+                Group::from_name(group)?.with_context(|| format!("there is no group `{group}` on this host"))?;
             chown(path, None, Some(known.gid)).with_context(|| format!("cannot give the socket to group {group}"))?;
         }
         let group = std::fs::metadata(path)?.gid();

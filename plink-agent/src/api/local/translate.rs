@@ -30,9 +30,10 @@ impl Translator<'_> {
         let command = match request {
             Request::Delete { kind, object, cascade } => self.delete(kind, &object, cascade)?,
             Request::Tag { kind, object, set, remove } => self.tag(kind, &object, set, remove)?,
-            Request::CreateVpc { cidr, tags } => {
-                (self.creator()?, Command::CreateVpc { cidr: parse("cidr", &cidr, "an IPv4 network, for example 10.0.0.0/16")?, tags })
-            }
+            Request::CreateVpc { cidr, tags } => (
+                self.creator()?,
+                Command::CreateVpc { cidr: parse("cidr", &cidr, "an IPv4 network, for example 10.0.0.0/16")?, tags },
+            ),
             Request::CreateSubnet { vpc, cidr, zone, tags } => {
                 let vpc = self.resolver.find(Kind::Vpc, &state.vpcs, &vpc)?;
                 let cidr = parse("cidr", &cidr, "an IPv4 network, for example 10.0.1.0/24")?;
@@ -179,12 +180,12 @@ impl Translator<'_> {
             Kind::Vpc => one(self, kind, &state.vpcs, object, |it| Command::DeleteVpc { id: it.id }),
             Kind::Subnet => one(self, kind, &state.subnets, object, |it| Command::DeleteSubnet { id: it.id }),
             Kind::Instance => one(self, kind, &state.instances, object, |it| Command::DeleteInstance { id: it.id }),
-            Kind::LoadBalancer => one(self, kind, &state.load_balancers, object, |it| Command::DeleteLoadBalancer {
-                arn: it.arn.clone(),
-            }),
-            Kind::TargetGroup => one(self, kind, &state.target_groups, object, |it| Command::DeleteTargetGroup {
-                arn: it.arn.clone(),
-            }),
+            Kind::LoadBalancer => {
+                one(self, kind, &state.load_balancers, object, |it| Command::DeleteLoadBalancer { arn: it.arn.clone() })
+            }
+            Kind::TargetGroup => {
+                one(self, kind, &state.target_groups, object, |it| Command::DeleteTargetGroup { arn: it.arn.clone() })
+            }
             Kind::Listener => {
                 one(self, kind, &state.listeners, object, |it| Command::DeleteListener { arn: it.arn.clone() })
             }
