@@ -129,7 +129,7 @@ pub(super) fn principal_account(principal: &str) -> Option<AccountId> {
 
 /// Text from outside, short enough for an error.
 pub(super) fn shorten(text: &str) -> String {
-    if text.chars().count() <= 80 { text.to_owned() } else { text.chars().take(77).chain("...".chars()).collect() }
+    if text.chars().count() <= 160 { text.to_owned() } else { text.chars().take(157).chain("...".chars()).collect() }
 }
 
 /// Whether an item occurs twice; the first that does.

@@ -209,3 +209,7 @@ fn wrong_state(endpoint: &Endpoint, verb: &str, allowed: &str) -> ControlError {
 fn unauthorized(field: &str, message: String) -> ControlError {
     ControlError::field(ErrorCode::UnauthorizedOperation, field, message)
 }
+
+#[cfg(test)]
+#[path = "endpoint_tests.rs"]
+mod tests;

@@ -97,3 +97,96 @@ fn check_target_group(
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+mod tests {
+    use super::super::{
+        Command,
+        testing::{Scene, consumer, listener, provider, target_group},
+    };
+    use crate::model::{
+        Arn, ErrorCode,
+        ListenerProtocol::{self, Tcp, TcpUdp, Udp},
+        TargetType,
+    };
+
+    fn with_timeout(mut command: Command, seconds: u32) -> Command {
+        if let Command::CreateListener { tcp_idle_timeout_s, .. } = &mut command {
+            *tcp_idle_timeout_s = Some(seconds);
+        }
+        command
+    }
+
+    #[test]
+    fn protocols_have_to_fit() {
+        let Scene { mut world, provider_vpc, load_balancer, .. } = Scene::new(true);
+        let mut port = 1000;
+        for group in [Tcp, Udp, TcpUdp] {
+            let command = target_group(&format!("g-{port}"), provider_vpc, TargetType::Ip, group);
+            let arn: Arn = world.make(provider(), command);
+            for protocol in [Tcp, Udp, TcpUdp] {
+                port += 1;
+                let command = listener(&load_balancer, protocol, port, &arn);
+                if group == protocol || group == TcpUdp {
+                    world.make::<Arn>(provider(), command);
+                } else {
+                    let code = ErrorCode::InvalidParameterValue;
+                    let words = [group.to_string(), protocol.to_string()];
+                    world.refuse(provider(), command, code, "target_group", &[&words[0], &words[1]]);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn bad_listeners_are_refused() {
+        let Scene { mut world, provider_vpc, provider_subnets, load_balancer, target_group: web, .. } =
+            Scene::new(true);
+        let invalid = ErrorCode::InvalidParameterValue;
+        let create = |port| listener(&load_balancer, Tcp, port, &web);
+        world.refuse(provider(), create(0), invalid, "port", &["1 to 65535"]);
+        world.refuse(provider(), create(80), ErrorCode::AlreadyExists, "port", &["port 80 (TCP)"]);
+        let udp: Arn = world.make(provider(), target_group("udp", provider_vpc, TargetType::Ip, Udp));
+        let same_port = listener(&load_balancer, Udp, 80, &udp);
+        world.refuse(provider(), same_port, ErrorCode::AlreadyExists, "port", &["one listener a port"]);
+
+        let unknown: Arn = Arn::target_group("us-east-1", provider(), "none", &mut || 1);
+        let command = listener(&load_balancer, Tcp, 81, &unknown);
+        world.refuse(provider(), command, ErrorCode::NotFound, "target_group", &["none"]);
+        let command = listener(&unknown, Tcp, 81, &web);
+        world.refuse(provider(), command, ErrorCode::NotFound, "load_balancer", &["none"]);
+        world.refuse(consumer(), create(81), ErrorCode::NotFound, "load_balancer", &[]);
+
+        let other_vpc = world.vpc(provider(), "10.0.0.0/16");
+        let elsewhere = world.target_group(provider(), "elsewhere", other_vpc);
+        let command = listener(&load_balancer, Tcp, 81, &elsewhere);
+        world.refuse(provider(), command, invalid, "target_group", &["elsewhere", "nlb"]);
+        let second = world.load_balancer(provider(), "second", &provider_subnets);
+        let command = listener(&second, Tcp, 80, &web);
+        world.refuse(provider(), command, ErrorCode::LimitExceeded, "target_group", &["load balancer nlb"]);
+        // Two listeners of one load balancer may share it.
+        world.make::<Arn>(provider(), create(81));
+    }
+
+    #[test]
+    fn the_idle_timeout_is_of_tcp_and_has_bounds() {
+        let Scene { mut world, provider_vpc, load_balancer, target_group: web, .. } = Scene::new(true);
+        let invalid = ErrorCode::InvalidParameterValue;
+        for seconds in [0, 59, 6001] {
+            let command = with_timeout(listener(&load_balancer, Tcp, 81, &web), seconds);
+            world.refuse(provider(), command, invalid, "tcp_idle_timeout_s", &["60 to 6000"]);
+        }
+        let udp: Arn = world.make(provider(), target_group("udp", provider_vpc, TargetType::Ip, Udp));
+        let command = with_timeout(listener(&load_balancer, Udp, 81, &udp), 100);
+        world.refuse(provider(), command, invalid, "tcp_idle_timeout_s", &["UDP"]);
+        let command = with_timeout(listener(&load_balancer, ListenerProtocol::Tcp, 81, &web), 60);
+        let arn: Arn = world.make(provider(), command);
+        assert_eq!(world.state.listeners[&arn].tcp_idle_timeout_s, 60);
+        let arn: Arn = world.make(provider(), listener(&load_balancer, Udp, 82, &udp));
+        assert_eq!(world.state.listeners[&arn].tcp_idle_timeout_s, 350);
+        world.refuse(consumer(), Command::DeleteListener { arn: arn.clone() }, ErrorCode::NotFound, "listener", &[]);
+        world.run(provider(), Command::DeleteListener { arn: arn.clone() }).unwrap();
+        world.refuse(provider(), Command::DeleteListener { arn }, ErrorCode::NotFound, "listener", &[]);
+    }
+}

@@ -102,3 +102,79 @@ pub(super) fn one_a_zone(before: &[std::sync::Arc<Subnet>], subnet: &Subnet) -> 
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::super::{
+        Command,
+        testing::{Scene, consumer, load_balancer, provider},
+    };
+    use crate::model::{Arn, EniRole, ErrorCode, SubnetId};
+
+    #[test]
+    fn a_load_balancer_has_a_node_in_each_subnet() {
+        let Scene { mut world, provider_subnets, .. } = Scene::new(true);
+        let arn = world.load_balancer(provider(), "second", &provider_subnets);
+        let made = world.state.load_balancers[&arn].clone();
+        assert_eq!((made.slot, world.doors.as_slice()), (2, [2].as_slice()));
+        let addresses: Vec<Ipv4Addr> = made.nodes.iter().map(|node| world.state.enis[&node.eni].address).collect();
+        assert_eq!(addresses, [Ipv4Addr::new(10, 0, 1, 5), Ipv4Addr::new(10, 0, 2, 5)]);
+        for node in &made.nodes {
+            let eni = &world.state.enis[&node.eni];
+            assert_eq!((&eni.role, eni.port), (&EniRole::LoadBalancer(arn.clone()), 0));
+        }
+        world.run(provider(), Command::ModifyLoadBalancer { arn: arn.clone(), cross_zone: Some(true) }).unwrap();
+        assert!(world.state.load_balancers[&arn].cross_zone);
+        assert_eq!(world.state.load_balancers[&arn].generation, made.generation);
+    }
+
+    #[test]
+    fn bad_load_balancers_are_refused() {
+        let Scene { mut world, provider_vpc, provider_subnets: [a, b], consumer_subnets, .. } = Scene::new(true);
+        let same_zone = world.subnet(provider(), provider_vpc, "10.0.9.0/24", "us-east-1a");
+        let other_vpc = world.vpc(provider(), "10.0.0.0/16");
+        let elsewhere = world.subnet(provider(), other_vpc, "10.0.0.0/24", "us-east-1b");
+        let invalid = ErrorCode::InvalidParameterValue;
+        let long = "x".repeat(33);
+        let cases: [(&str, &[SubnetId], ErrorCode, &str, &str); 14] = [
+            ("", &[a], ErrorCode::MissingParameter, "name", "1 to 32"),
+            (&long, &[a], invalid, "name", "1 to 32"),
+            ("-x", &[a], invalid, "name", "no - at either end"),
+            ("x-", &[a], invalid, "name", "1 to 32"),
+            ("a b", &[a], invalid, "name", "A-Z"),
+            ("a/b", &[a], invalid, "name", "A-Z"),
+            ("caf\u{e9}", &[a], invalid, "name", "A-Z"),
+            ("internal-x", &[a], invalid, "name", "reserved"),
+            ("nlb", &[a], ErrorCode::AlreadyExists, "name", "nlb"),
+            ("x", &[], ErrorCode::MissingParameter, "subnets", "at least one"),
+            ("x", &[a, a], invalid, "subnets", "twice"),
+            ("x", &[a, b, same_zone], invalid, "subnets", "us-east-1a"),
+            ("x", &[a, elsewhere], invalid, "subnets", "one VPC"),
+            ("x", &[a, consumer_subnets[1]], ErrorCode::NotFound, "subnets", "subnet-"),
+        ];
+        for (name, subnets, code, field, word) in cases {
+            world.refuse(provider(), load_balancer(name, subnets), code, field, &[word]);
+        }
+        // Another account may use the name.
+        world.make::<Arn>(consumer(), load_balancer("nlb", &consumer_subnets));
+    }
+
+    #[test]
+    fn a_load_balancer_goes_with_its_listeners_but_not_before_its_service() {
+        let Scene { mut world, load_balancer, service, target_group, .. } = Scene::new(true);
+        let delete = || Command::DeleteLoadBalancer { arn: load_balancer.clone() };
+        let words = [service.to_string()];
+        world.refuse(provider(), delete(), ErrorCode::DependencyViolation, "", &[&words[0], "load balancer nlb"]);
+        world.refuse(consumer(), delete(), ErrorCode::NotFound, "load_balancer", &[]);
+        let modify = Command::ModifyLoadBalancer { arn: load_balancer.clone(), cross_zone: Some(true) };
+        world.refuse(consumer(), modify, ErrorCode::NotFound, "load_balancer", &[]);
+        world.run(provider(), Command::DeleteService { id: service, cascade: false }).unwrap();
+        world.run(provider(), delete()).unwrap();
+        assert_eq!(world.doors, [1]);
+        assert!(world.state.listeners.is_empty() && world.state.enis.is_empty());
+        world.run(provider(), Command::DeleteTargetGroup { arn: target_group }).unwrap();
+    }
+}

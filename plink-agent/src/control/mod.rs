@@ -16,6 +16,8 @@ mod eni;
 mod instance;
 mod listener;
 mod load_balancer;
+#[cfg(test)]
+mod random;
 mod service;
 mod subnet;
 mod tag;

@@ -160,3 +160,158 @@ fn check_coverage(state: &State, service: &EndpointService) -> Result<(), Contro
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+mod tests {
+    use super::super::{
+        Command,
+        testing::{Scene, consumer, provider, stranger},
+    };
+    use crate::model::{Arn, EndpointState, ErrorCode, ServiceId, Tags};
+
+    fn create(load_balancers: &[&Arn], principals: &[&str]) -> Command {
+        Command::CreateService {
+            load_balancers: load_balancers.iter().map(|arn| (*arn).clone()).collect(),
+            acceptance_required: true,
+            allowed_principals: principals.iter().map(|principal| (*principal).to_owned()).collect(),
+            tags: Tags::new(),
+        }
+    }
+
+    /// Changes nothing until a field is set.
+    fn modify(id: ServiceId, change: impl FnOnce(&mut super::Modification)) -> Command {
+        let mut modification = super::Modification {
+            acceptance_required: None,
+            add_load_balancers: vec![],
+            remove_load_balancers: vec![],
+            add_principals: vec![],
+            remove_principals: vec![],
+        };
+        change(&mut modification);
+        Command::ModifyService {
+            id,
+            acceptance_required: modification.acceptance_required,
+            add_load_balancers: modification.add_load_balancers,
+            remove_load_balancers: modification.remove_load_balancers,
+            add_principals: modification.add_principals,
+            remove_principals: modification.remove_principals,
+        }
+    }
+
+    #[test]
+    fn bad_services_are_refused() {
+        let Scene { mut world, load_balancer, .. } = Scene::new(true);
+        let invalid = ErrorCode::InvalidParameterValue;
+        let command = create(&[], &[]);
+        world.refuse(provider(), command, ErrorCode::MissingParameter, "load_balancers", &["at least one"]);
+        let command = create(&[&load_balancer, &load_balancer], &[]);
+        world.refuse(provider(), command, invalid, "load_balancers", &["twice"]);
+        let command = create(&[&load_balancer], &[]);
+        world.refuse(consumer(), command, ErrorCode::NotFound, "load_balancers", &["nlb"]);
+        for principal in [
+            "",
+            "444455556666",
+            "arn:aws:iam::444455556666:",
+            "arn:aws:iam::44445555666:root",
+            "arn:aws:iam::444455556666:user/",
+            "arn:aws:iam::444455556666:group/x",
+            "arn:aws:sts::444455556666:root",
+            "**",
+        ] {
+            let command = create(&[&load_balancer], &["*", principal]);
+            world.refuse(provider(), command, invalid, "allowed_principals", &["arn:aws:iam::"]);
+        }
+        let principals = ["*", "arn:aws:iam::444455556666:root", "arn:aws:iam::444455556666:role/a/b"];
+        let id: ServiceId = world.make(provider(), create(&[&load_balancer], &principals));
+        let made = &world.state.services[&id];
+        assert_eq!((made.name.clone(), made.slot), (format!("com.amazonaws.vpce.us-east-1.{id}"), 2));
+    }
+
+    #[test]
+    fn principals_and_acceptance_change_without_touching_connections() {
+        let mut scene = Scene::new(true);
+        let endpoint = scene.endpoint();
+        let Scene { mut world, service, .. } = scene;
+        world.run(provider(), Command::AcceptEndpoint { service, endpoint }).unwrap();
+        let before = world.state.endpoints[&endpoint].clone();
+        let root = "arn:aws:iam::444455556666:root";
+        let command = modify(service, |m| {
+            m.acceptance_required = Some(false);
+            m.remove_principals = vec![root.to_owned()];
+            m.add_principals = vec!["arn:aws:iam::777788889999:user/x".to_owned()];
+        });
+        world.run(provider(), command).unwrap();
+        assert!(world.doors.is_empty());
+        assert_eq!(world.state.endpoints[&endpoint], before);
+        let changed = world.state.services[&service].clone();
+        assert!(!changed.acceptance_required);
+        assert!(super::permits(&changed, stranger()) && !super::permits(&changed, consumer()));
+        assert!(super::permits(&changed, provider()));
+        let again = modify(service, |m| m.remove_principals = vec![root.to_owned()]);
+        world.refuse(provider(), again, ErrorCode::NotFound, "remove_principals", &[root]);
+        let bad = modify(service, |m| m.add_principals = vec!["x".to_owned()]);
+        world.refuse(provider(), bad, ErrorCode::InvalidParameterValue, "allowed_principals", &["*"]);
+        world.refuse(consumer(), modify(service, |_| ()), ErrorCode::NotFound, "service", &[]);
+        assert!(world.decide(provider(), modify(service, |_| ())).unwrap().changes.is_empty());
+    }
+
+    #[test]
+    fn a_service_keeps_a_load_balancer_in_each_zone_that_is_connected() {
+        let mut scene = Scene::new(true);
+        let endpoint = scene.endpoint();
+        let Scene { mut world, service, load_balancer: nlb, provider_subnets, .. } = scene;
+        let invalid = ErrorCode::InvalidParameterValue;
+        let one_zone = world.load_balancer(provider(), "one-zone", &provider_subnets[..1]);
+        let remove = |arn: &Arn| modify(service, |m| m.remove_load_balancers = vec![arn.clone()]);
+        world.refuse(provider(), remove(&nlb), invalid, "remove_load_balancers", &["one has to stay"]);
+        world.refuse(provider(), remove(&one_zone), ErrorCode::NotFound, "remove_load_balancers", &["nlb"]);
+        let swap = || {
+            modify(service, |m| {
+                m.remove_load_balancers = vec![nlb.clone()];
+                m.add_load_balancers = vec![one_zone.clone()];
+            })
+        };
+        let code = ErrorCode::ExistingVpcEndpointConnections;
+        let words = [endpoint.to_string()];
+        world.refuse(provider(), swap(), code, "remove_load_balancers", &[&words[0], "us-east-1b"]);
+        let both = modify(service, |m| {
+            m.remove_load_balancers = vec![nlb.clone()];
+            m.add_load_balancers = vec![nlb.clone()];
+        });
+        world.refuse(provider(), both, invalid, "add_load_balancers", &["both"]);
+        // A rejected connection holds nothing, but cannot come back as long as its zone is missing.
+        world.run(provider(), Command::RejectEndpoint { service, endpoint }).unwrap();
+        world.run(provider(), swap()).unwrap();
+        let accept = || Command::AcceptEndpoint { service, endpoint };
+        world.refuse(provider(), accept(), ErrorCode::InvalidState, "endpoint", &["us-east-1b"]);
+        world.run(provider(), modify(service, |m| m.add_load_balancers = vec![nlb.clone(), one_zone.clone()])).unwrap();
+        assert_eq!(world.state.services[&service].load_balancers, [one_zone, nlb]);
+        world.run(provider(), accept()).unwrap();
+    }
+
+    #[test]
+    fn a_service_with_live_connections_goes_with_cascade_only() {
+        let mut scene = Scene::new(true);
+        let (waiting, live, rejected) = (scene.endpoint(), scene.endpoint(), scene.endpoint());
+        let Scene { mut world, service, .. } = scene;
+        world.run(provider(), Command::AcceptEndpoint { service, endpoint: live }).unwrap();
+        world.run(provider(), Command::RejectEndpoint { service, endpoint: rejected }).unwrap();
+        let delete = |cascade| Command::DeleteService { id: service, cascade };
+        let words = [waiting.to_string(), live.to_string()];
+        let code = ErrorCode::ExistingVpcEndpointConnections;
+        world.refuse(provider(), delete(false), code, "service", &[&words[0], &words[1]]);
+        let error = world.decide(provider(), delete(false)).unwrap_err();
+        assert!(error.hint.unwrap().contains("--cascade") && !error.message.contains(&rejected.to_string()));
+        world.refuse(consumer(), delete(true), ErrorCode::NotFound, "service", &[]);
+        let before = world.state.endpoints[&live].clone();
+        world.run(provider(), delete(true)).unwrap();
+        assert_eq!(world.doors, [2, 3]);
+        assert!(world.state.services.is_empty());
+        let after = &world.state.endpoints[&live];
+        assert_eq!((after.state, &after.enis), (EndpointState::Rejected, &before.enis));
+        assert!(after.generation > before.generation);
+        // The consumer can still remove what is left.
+        world.run(consumer(), Command::DeleteEndpoint { id: live }).unwrap();
+    }
+}

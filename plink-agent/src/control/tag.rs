@@ -33,3 +33,60 @@ pub(super) fn change(
     }
     Ok(Reply::Id(resource.to_owned()))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+mod tests {
+    use super::super::{
+        Command,
+        testing::{Scene, consumer, name, provider},
+    };
+    use crate::model::{ErrorCode, Key, Tags, named};
+
+    fn tag(resource: &str, set: Tags, remove: &[&str]) -> Command {
+        Command::Tag { resource: resource.to_owned(), set, remove: remove.iter().map(ToString::to_string).collect() }
+    }
+
+    #[test]
+    fn every_kind_of_object_has_tags() {
+        let mut scene = Scene::new(true);
+        scene.endpoint();
+        let keys: Vec<Key> = scene.world.state.keys().collect();
+        for key in keys {
+            let owner = scene.world.state.record(&key).unwrap().entity().owner();
+            let text = key.to_string();
+            scene.world.run(owner, tag(&text, name("x"), &[])).unwrap();
+            assert_eq!(scene.world.state.record(&key).unwrap().entity().tags(), &name("x"));
+            scene.world.run(owner, tag(&text, Tags::new(), &["Name", "not-there"])).unwrap();
+            assert!(scene.world.state.record(&key).unwrap().entity().tags().is_empty());
+            let foreigner = if owner == provider() { consumer() } else { provider() };
+            scene.world.refuse(foreigner, tag(&text, name("x"), &[]), ErrorCode::NotFound, "resource", &[&text]);
+        }
+    }
+
+    #[test]
+    fn bad_tags_are_refused() {
+        let Scene { mut world, provider_vpc, .. } = Scene::new(true);
+        let vpc = provider_vpc.to_string();
+        let invalid = ErrorCode::InvalidParameterValue;
+        world.refuse(provider(), tag(&vpc, Tags::new(), &[]), ErrorCode::MissingParameter, "tags", &["at least one"]);
+        world.refuse(provider(), tag(&vpc, Tags::new(), &["aws:x"]), invalid, "tags", &["aws:"]);
+        let many = |prefix: &str, count| (0..count).map(|n| (format!("{prefix}{n}"), String::new())).collect::<Tags>();
+        world.run(provider(), tag(&vpc, many("a", 50), &[])).unwrap();
+        world.refuse(provider(), tag(&vpc, many("b", 1), &[]), ErrorCode::LimitExceeded, "tags", &["50"]);
+        world.run(provider(), tag(&vpc, many("b", 1), &["a7"])).unwrap();
+        for nothing in ["", "vpc-", "nonsense", &"x".repeat(500)] {
+            world.refuse(provider(), tag(nothing, name("x"), &[]), ErrorCode::NotFound, "resource", &[]);
+        }
+    }
+
+    #[test]
+    fn names_lead_to_objects() {
+        let Scene { mut world, provider_vpc, consumer_vpc, .. } = Scene::new(true);
+        world.run(provider(), tag(&provider_vpc.to_string(), name("main"), &[])).unwrap();
+        world.run(consumer(), tag(&consumer_vpc.to_string(), name("main"), &[])).unwrap();
+        assert_eq!(named(&world.state.vpcs, "main").count(), 2);
+        assert_eq!(named(&world.state.load_balancers, "nlb").count(), 1);
+        assert_eq!(named(&world.state.vpcs, "Main").count(), 0);
+    }
+}

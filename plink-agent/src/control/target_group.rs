@@ -148,3 +148,110 @@ fn check_instance(decision: &Decision<'_, '_>, group: &TargetGroup, id: &str) ->
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+mod tests {
+    use super::super::{
+        Command,
+        testing::{Scene, World, consumer, instance, provider, target_group},
+    };
+    use crate::model::{Arn, ErrorCode, InstanceId, ListenerProtocol, TargetType};
+
+    fn register(arn: &Arn, targets: &[(&str, Option<u16>)]) -> Command {
+        let targets = targets.iter().map(|(id, port)| ((*id).to_owned(), *port)).collect();
+        Command::RegisterTargets { arn: arn.clone(), targets }
+    }
+
+    fn deregister(arn: &Arn, targets: &[(&str, Option<u16>)]) -> Command {
+        let targets = targets.iter().map(|(id, port)| ((*id).to_owned(), *port)).collect();
+        Command::DeregisterTargets { arn: arn.clone(), targets }
+    }
+
+    fn targets(world: &World, arn: &Arn) -> Vec<(String, u16, u32)> {
+        let group = &world.state.target_groups[arn];
+        group.targets.iter().map(|target| (target.id.clone(), target.port, target.slot)).collect()
+    }
+
+    #[test]
+    fn targets_come_and_go() {
+        let Scene { mut world, provider_vpc, target_group: web, .. } = Scene::new(true);
+        let other = world.target_group(provider(), "other", provider_vpc);
+        assert_eq!(world.state.target_groups[&other].slot, 2);
+        world.run(provider(), register(&other, &[("10.0.1.9", None)])).unwrap();
+        let command = register(&web, &[("10.0.1.10", None), ("10.0.1.10", Some(9090)), ("10.0.1.10", Some(8080))]);
+        world.run(provider(), command).unwrap();
+        let ip = || "10.0.1.10".to_owned();
+        assert_eq!(targets(&world, &web), [(ip(), 8080, 2), (ip(), 9090, 3)]);
+        // What is registered already stays as it is.
+        let again = world.decide(provider(), register(&web, &[("10.0.1.10", None)])).unwrap();
+        assert!(again.changes.is_empty());
+        let generation = world.state.target_groups[&web].targets[0].generation;
+        world.run(provider(), deregister(&web, &[("10.0.1.10", Some(8080))])).unwrap();
+        assert_eq!(targets(&world, &web), [(ip(), 9090, 3)]);
+        world.run(provider(), register(&web, &[("10.0.1.10", None)])).unwrap();
+        assert_eq!(targets(&world, &web), [(ip(), 9090, 3), (ip(), 8080, 2)]);
+        assert!(world.state.target_groups[&web].targets[1].generation > generation);
+        world.run(provider(), deregister(&web, &[("10.0.1.10", None)])).unwrap();
+        assert!(targets(&world, &web).is_empty());
+    }
+
+    #[test]
+    fn bad_target_groups_are_refused() {
+        let Scene { mut world, provider_vpc, consumer_vpc, .. } = Scene::new(true);
+        let create = |name: &str, vpc| target_group(name, vpc, TargetType::Ip, ListenerProtocol::Tcp);
+        let invalid = ErrorCode::InvalidParameterValue;
+        world.refuse(provider(), create("web", provider_vpc), ErrorCode::AlreadyExists, "name", &["web"]);
+        world.refuse(provider(), create("we_b", provider_vpc), invalid, "name", &["1 to 32"]);
+        world.refuse(provider(), create("x", consumer_vpc), ErrorCode::NotFound, "vpc", &[]);
+        let mut command = create("x", provider_vpc);
+        if let Command::CreateTargetGroup { port, .. } = &mut command {
+            *port = 0;
+        }
+        world.refuse(provider(), command, invalid, "port", &["1 to 65535"]);
+    }
+
+    #[test]
+    fn bad_targets_are_refused() {
+        let Scene { mut world, provider_vpc, target_group: web, consumer_subnets, .. } = Scene::new(true);
+        let invalid = ErrorCode::InvalidParameterValue;
+        let command = target_group("by-id", provider_vpc, TargetType::Instance, ListenerProtocol::Tcp);
+        let by_id: Arn = world.make(provider(), command);
+        let foreign: InstanceId = world.make(consumer(), instance(consumer_subnets[0], None));
+        let other_vpc = world.vpc(provider(), "10.0.0.0/16");
+        let subnet = world.subnet(provider(), other_vpc, "10.0.0.0/24", "us-east-1a");
+        let elsewhere: InstanceId = world.make(provider(), instance(subnet, None));
+        let (foreign, elsewhere) = (foreign.to_string(), elsewhere.to_string());
+        let cases: [(&Arn, &[(&str, Option<u16>)], ErrorCode, &str); 9] = [
+            (&web, &[], ErrorCode::MissingParameter, "at least one"),
+            (&web, &[("10.0.1.10", Some(0))], invalid, "1 to 65535"),
+            (&web, &[("10.1.0.1", None)], invalid, "10.0.0.0/16"),
+            (&web, &[("010.0.1.10", None)], invalid, "not an IPv4 address"),
+            (&web, &[("10.0.1.10", None), ("web-1", None)], invalid, "not an IPv4 address"),
+            (&web, &[("10.0.1.4", None)], invalid, "load balancer"),
+            (&by_id, &[("10.0.1.10", None)], invalid, "17 hexadecimal digits"),
+            (&by_id, &[(&foreign, None)], ErrorCode::NotFound, &foreign),
+            (&by_id, &[(&elsewhere, None)], invalid, "not in vpc-"),
+        ];
+        for (arn, targets, code, word) in cases {
+            world.refuse(provider(), register(arn, targets), code, "targets", &[word]);
+        }
+        world.refuse(consumer(), register(&web, &[("10.0.1.10", None)]), ErrorCode::NotFound, "target_group", &[]);
+        let unknown = deregister(&web, &[("10.0.1.10", None)]);
+        world.refuse(provider(), unknown, ErrorCode::NotFound, "targets", &["10.0.1.10", "none is"]);
+        world.run(provider(), register(&web, &[("10.0.1.10", None)])).unwrap();
+        let wrong_port = deregister(&web, &[("10.0.1.10", None), ("10.0.1.10", Some(81))]);
+        world.refuse(provider(), wrong_port, ErrorCode::NotFound, "targets", &["10.0.1.10:81", "10.0.1.10:8080"]);
+    }
+
+    #[test]
+    fn a_target_group_in_use_stays() {
+        let Scene { mut world, target_group: web, .. } = Scene::new(true);
+        let delete = || Command::DeleteTargetGroup { arn: web.clone() };
+        world.refuse(provider(), delete(), ErrorCode::DependencyViolation, "", &["target group web", "listener"]);
+        world.refuse(consumer(), delete(), ErrorCode::NotFound, "target_group", &[]);
+        let listener = world.state.listeners.keys().next().unwrap().clone();
+        world.run(provider(), Command::DeleteListener { arn: listener }).unwrap();
+        world.run(provider(), delete()).unwrap();
+    }
+}

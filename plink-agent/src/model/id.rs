@@ -18,8 +18,11 @@ pub struct IdError {
 impl IdError {
     fn new(text: &str, what: &'static str, expected: &'static str) -> Self {
         // What comes from outside may be long; an error stays readable.
-        let text =
-            if text.chars().count() > 64 { text.chars().take(61).chain("...".chars()).collect() } else { text.into() };
+        let text = if text.chars().count() > 128 {
+            text.chars().take(125).chain("...".chars()).collect()
+        } else {
+            text.into()
+        };
         Self { text, what, expected }
     }
 }
@@ -336,7 +339,7 @@ mod tests {
         // An endpoint service's prefix begins with an endpoint's.
         assert!("vpce-svc-0123456789abcdef0".parse::<EndpointId>().is_err());
         let error = "x".repeat(5000).parse::<VpcId>().unwrap_err().to_string();
-        assert!(error.len() < 200, "{error}");
+        assert!(error.len() < 250, "{error}");
     }
 
     #[test]
