@@ -24,9 +24,16 @@ pub fn plink_xdp(context: XdpContext) -> u32 {
     count(outcome.counter);
     match outcome.action {
         Action::Drop => xdp_action::XDP_DROP,
-        Action::Transmit => xdp_action::XDP_TX,
-        Action::Redirect(port) => maps::DEVICES.redirect(port, 0).unwrap_or(xdp_action::XDP_ABORTED),
+        // Not XDP_TX: on a veth its flush wakes the peer only if an XDP program runs there (`veth_xdp_flush`), and an
+        // instance's side has none. A redirect wakes whoever has NAPI, which GRO starts there.
+        Action::Transmit => redirect(ingress),
+        Action::Redirect(port) => redirect(port),
     }
+}
+
+#[inline(always)]
+fn redirect(port: u32) -> u32 {
+    maps::DEVICES.redirect(port, 0).unwrap_or(xdp_action::XDP_ABORTED)
 }
 
 #[inline(always)]

@@ -12,7 +12,7 @@ use aya::{
 };
 use nix::sched::{CloneFlags, unshare};
 use plink_common::abi::{
-    COUNTER_SLOTS, FlowEntry, FlowKey, FrontendEntry, FrontendStats, MaglevTable, Meta, TargetEntry,
+    COUNTER_SLOTS, Counter, FlowEntry, FlowKey, FrontendEntry, FrontendStats, MaglevTable, Meta, TargetEntry,
 };
 
 use crate::{
@@ -153,10 +153,12 @@ impl Runner for KernelRunner {
             .map(|(slot, (before, after))| (slot as u32, after - before))
             .collect();
         let &[(counter, 1)] = changed.as_slice() else { panic!("one counter goes up by one, not {changed:?}") };
+        let forwards = [Counter::Delivered as u32, Counter::Translated as u32].contains(&counter);
         let verdict = match result.return_value {
             1 => Verdict::Drop,
-            3 => Verdict::Transmit,
-            4 => Verdict::Redirect,
+            // The program answers by a redirect to where the frame came from.
+            4 if forwards => Verdict::Redirect,
+            4 => Verdict::Transmit,
             other => panic!("the program returned {other}"),
         };
         Ran { verdict, counter, frame: out }

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use super::super::{
     Command,
-    testing::{Scene, consumer, parse, provider, stranger},
+    testing::{Case, Scene, consumer, parse, provider, stranger},
 };
 use crate::model::{Endpoint, EndpointId, EndpointState, EniRole, ErrorCode, ServiceId, SubnetId, Tags, VpcId};
 
@@ -139,7 +139,7 @@ fn bad_endpoints_are_refused() {
     let client = scene.world.instance(consumer(), a, "10.0.1.10").to_string();
     let foreign = scene.provider_subnets[1];
     let invalid = ErrorCode::InvalidParameterValue;
-    let cases: [(&[(SubnetId, Option<&str>)], ErrorCode, &str, &str); 10] = [
+    let cases: [Case<'_, (SubnetId, Option<&str>)>; 10] = [
         (&[], ErrorCode::MissingParameter, "subnets", "at least one"),
         (&[(a, None), (a, None)], invalid, "subnets", "twice"),
         (&[(a, None), (same_zone, None)], invalid, "subnets", "us-east-1a"),

@@ -11,10 +11,10 @@ use proptest::prelude::*;
 
 use super::{
     Command,
-    testing::{World, consumer, instance, listener, load_balancer, name, parse, provider, target_group},
+    testing::{Scene, World, consumer, instance, listener, load_balancer, name, parse, provider, target_group},
 };
 use crate::{
-    model::{EndpointState, EniRole, Entity, ListenerProtocol, State, Table, Tags, TargetType},
+    model::{Change, EndpointState, EniRole, Entity, ListenerProtocol, State, Table, Tags, TargetType},
     store::{EmbeddedStore, Store},
 };
 
@@ -218,13 +218,12 @@ proptest! {
     fn whatever_is_asked_the_state_stays_whole(seeds in proptest::collection::vec(any::<Seed>(), 1..160)) {
         let folder = tempfile::tempdir().unwrap();
         let mut store = EmbeddedStore::open(folder.path()).unwrap();
-        let mut world = World::new();
-        for vpc_owner in [provider(), consumer()] {
-            let outcome = world.decide(vpc_owner, Command::CreateVpc { cidr: parse("10.0.0.0/16"), tags: Tags::new() });
-            let changes = outcome.unwrap().changes;
-            store.commit(&changes).unwrap();
-            changes.into_iter().for_each(|change| world.state.apply(change));
-        }
+        // From a scene, so that a short sequence gets as far as connections.
+        let mut world = Scene::new(true).world;
+        let mut start: Vec<Change> =
+            world.state.keys().map(|key| Change::Put(world.state.record(&key).unwrap())).collect();
+        start.push(Change::NextGeneration(world.state.next_generation));
+        store.commit(&start).unwrap();
         for seed in seeds {
             let command = command(&world.state, seed);
             // Mostly the owner of what the command is about, so that most commands get somewhere.

@@ -154,7 +154,7 @@ fn check_instance(decision: &Decision<'_, '_>, group: &TargetGroup, id: &str) ->
 mod tests {
     use super::super::{
         Command,
-        testing::{Scene, World, consumer, instance, provider, target_group},
+        testing::{Case, Scene, World, consumer, instance, provider, target_group},
     };
     use crate::model::{Arn, ErrorCode, InstanceId, ListenerProtocol, TargetType};
 
@@ -222,19 +222,20 @@ mod tests {
         let subnet = world.subnet(provider(), other_vpc, "10.0.0.0/24", "us-east-1a");
         let elsewhere: InstanceId = world.make(provider(), instance(subnet, None));
         let (foreign, elsewhere) = (foreign.to_string(), elsewhere.to_string());
-        let cases: [(&Arn, &[(&str, Option<u16>)], ErrorCode, &str); 9] = [
-            (&web, &[], ErrorCode::MissingParameter, "at least one"),
-            (&web, &[("10.0.1.10", Some(0))], invalid, "1 to 65535"),
-            (&web, &[("10.1.0.1", None)], invalid, "10.0.0.0/16"),
-            (&web, &[("010.0.1.10", None)], invalid, "not an IPv4 address"),
-            (&web, &[("10.0.1.10", None), ("web-1", None)], invalid, "not an IPv4 address"),
-            (&web, &[("10.0.1.4", None)], invalid, "load balancer"),
-            (&by_id, &[("10.0.1.10", None)], invalid, "17 hexadecimal digits"),
-            (&by_id, &[(&foreign, None)], ErrorCode::NotFound, &foreign),
-            (&by_id, &[(&elsewhere, None)], invalid, "not in vpc-"),
+        type TargetCase<'a> = Case<'a, (&'a str, Option<u16>)>;
+        let cases: [(&Arn, TargetCase<'_>); 9] = [
+            (&web, (&[], ErrorCode::MissingParameter, "targets", "at least one")),
+            (&web, (&[("10.0.1.10", Some(0))], invalid, "targets", "1 to 65535")),
+            (&web, (&[("10.1.0.1", None)], invalid, "targets", "10.0.0.0/16")),
+            (&web, (&[("010.0.1.10", None)], invalid, "targets", "not an IPv4 address")),
+            (&web, (&[("10.0.1.10", None), ("web-1", None)], invalid, "targets", "not an IPv4 address")),
+            (&web, (&[("10.0.1.4", None)], invalid, "targets", "load balancer")),
+            (&by_id, (&[("10.0.1.10", None)], invalid, "targets", "17 hexadecimal digits")),
+            (&by_id, (&[(&foreign, None)], ErrorCode::NotFound, "targets", &foreign)),
+            (&by_id, (&[(&elsewhere, None)], invalid, "targets", "not in vpc-")),
         ];
-        for (arn, targets, code, word) in cases {
-            world.refuse(provider(), register(arn, targets), code, "targets", &[word]);
+        for (arn, (targets, code, field, word)) in cases {
+            world.refuse(provider(), register(arn, targets), code, field, &[word]);
         }
         world.refuse(consumer(), register(&web, &[("10.0.1.10", None)]), ErrorCode::NotFound, "target_group", &[]);
         let unknown = deregister(&web, &[("10.0.1.10", None)]);

@@ -9,6 +9,9 @@ use crate::model::{
     ServiceId, State, SubnetId, Tags, TargetType, VpcId, Zone,
 };
 
+/// A case of bad input: what is given, and the code, the field and a word of the refusal.
+pub(crate) type Case<'a, T> = (&'a [T], ErrorCode, &'a str, &'a str);
+
 /// State and configuration.
 pub(crate) struct World {
     pub(crate) state: State,

@@ -178,7 +178,7 @@ fn verify(path: &Path) -> Result<(), StoreError> {
     }
     let copy = InMemoryBackend::new();
     let filled = copy.set_len(bytes.len() as u64).and_then(|()| copy.write(0, &bytes));
-    filled.map_err(|error| damaged(path, error))?;
+    filled.map_err(|error| damaged(path, &error))?;
     let mut builder = Database::builder();
     builder.set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true);
     let database = builder.create_with_backend(copy).map_err(|error| open_error(path, error))?;
@@ -187,39 +187,39 @@ fn verify(path: &Path) -> Result<(), StoreError> {
 
 /// The store's ID and all objects.
 fn read(path: &Path, database: &Database) -> Result<([u8; 16], State), StoreError> {
-    let transaction = database.begin_read().map_err(|error| damaged(path, error))?;
+    let transaction = database.begin_read().map_err(|error| damaged(path, &error))?;
     let facts = match transaction.open_table(FACTS) {
         Ok(facts) => facts,
         Err(TableError::TableDoesNotExist(_)) => {
             let reason = "a redb database of another program".to_owned();
             return Err(StoreError::Foreign { path: path.to_owned(), reason });
         }
-        Err(error) => return Err(damaged(path, error)),
+        Err(error) => return Err(damaged(path, &error)),
     };
     let found = u32::from_le_bytes(fact(path, &facts, FACT_SCHEMA)?);
     match found {
         SCHEMA => {}
-        0 => return Err(damaged(path, "schema 0 never existed")),
+        0 => return Err(damaged(path, &"schema 0 never existed")),
         found => return Err(StoreError::NewerSchema { path: path.to_owned(), found, supported: SCHEMA }),
     }
     let id = fact(path, &facts, FACT_ID)?;
     let mut state = State::default();
     state.apply(Change::NextGeneration(u32::from_le_bytes(fact(path, &facts, FACT_NEXT_GENERATION)?)));
-    let objects = transaction.open_table(OBJECTS).map_err(|error| damaged(path, error))?;
-    for row in objects.iter().map_err(|error| damaged(path, error))? {
-        let (key, value) = row.map_err(|error| damaged(path, error))?;
+    let objects = transaction.open_table(OBJECTS).map_err(|error| damaged(path, &error))?;
+    for row in objects.iter().map_err(|error| damaged(path, &error))? {
+        let (key, value) = row.map_err(|error| damaged(path, &error))?;
         let key = key.value();
         let record: Record = serde_json::from_slice(value.value())
-            .map_err(|error| damaged(path, format_args!("the object {key:?} cannot be read: {error}")))?;
+            .map_err(|error| damaged(path, &format_args!("the object {key:?} cannot be read: {error}")))?;
         if record.entity().key().to_string() != key {
             let other = record.entity().key();
-            return Err(damaged(path, format_args!("at {key:?} there is the object {other}")));
+            return Err(damaged(path, &format_args!("at {key:?} there is the object {other}")));
         }
         state.apply(Change::Put(record));
     }
     if let Some(generation) = state.generations().find(|generation| *generation >= state.next_generation) {
         let next = state.next_generation;
-        return Err(damaged(path, format_args!("generation {generation} is in use, but {next} is the next")));
+        return Err(damaged(path, &format_args!("generation {generation} is in use, but {next} is the next")));
     }
     Ok((id, state))
 }
@@ -229,12 +229,12 @@ fn fact<const N: usize>(
     facts: &impl ReadableTable<&'static str, &'static [u8]>,
     name: &str,
 ) -> Result<[u8; N], StoreError> {
-    let value = facts.get(name).map_err(|error| damaged(path, error))?;
-    let value = value.ok_or_else(|| damaged(path, format_args!("the fact {name:?} is missing")))?;
-    value.value().try_into().map_err(|_| damaged(path, format_args!("the fact {name:?} has a wrong size")))
+    let value = facts.get(name).map_err(|error| damaged(path, &error))?;
+    let value = value.ok_or_else(|| damaged(path, &format_args!("the fact {name:?} is missing")))?;
+    value.value().try_into().map_err(|_| damaged(path, &format_args!("the fact {name:?} has a wrong size")))
 }
 
-fn damaged(path: &Path, reason: impl ToString) -> StoreError {
+fn damaged(path: &Path, reason: &impl ToString) -> StoreError {
     StoreError::Damaged { path: path.to_owned(), reason: reason.to_string() }
 }
 
@@ -251,6 +251,6 @@ fn open_error(path: &Path, error: DatabaseError) -> StoreError {
             StoreError::Foreign { path: path.to_owned(), reason: error.to_string() }
         }
         DatabaseError::Storage(StorageError::Io(error)) => io_error("open", path)(error),
-        error => damaged(path, error),
+        error => damaged(path, &error),
     }
 }
