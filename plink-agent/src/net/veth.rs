@@ -100,7 +100,8 @@ pub fn ensure_interface(instance: &Netlink, plan: &InterfacePlan, place: Place) 
     if ensure_feature(&plan.name, TX_CHECKSUM, false)? {
         repaired.push("transmit checksum offload");
     }
-    if ensure_feature(&plan.name, GRO, true)? {
+    let gro_changed = ensure_feature(&plan.name, GRO, true)?;
+    if gro_changed {
         repaired.push("GRO");
     }
     if link.mtu != plan.mtu {
@@ -115,6 +116,13 @@ pub fn ensure_interface(instance: &Netlink, plan: &InterfacePlan, place: Place) 
     if !link.up {
         instance.set_up(link.index)?;
         repaired.push("link state");
+    }
+    if gro_changed || !link.up {
+        // Once more, now that it is up: only then does the kernel mark the hub side as one that frames can be
+        // redirected to (NETDEV_XDP_ACT_NDO_XMIT, set by `veth_set_features` of a running peer). Without the mark a
+        // redirect fails, and all that shows is `rx_queue_N_drops` of the port that the frame entered at.
+        ensure_feature(&plan.name, GRO, false)?;
+        ensure_feature(&plan.name, GRO, true)?;
     }
     if ensure_route(instance, &link, plan, place)? {
         repaired.push("route");
