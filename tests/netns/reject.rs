@@ -13,6 +13,7 @@ use std::{
 
 use plink_tests::{
     agent::Agent,
+    frame::flags,
     labs,
     net::{Captured, Service, Wire, inside, now, spawn_inside},
 };
@@ -58,9 +59,17 @@ fn after_a_reject_returns_no_packet_of_a_thousand_live_flows_reaches_a_target() 
 
     let (mut before, mut after) = (0, 0);
     for capture in captures {
+        let (mut sent, mut resets) = (0, 0);
         for packet in capture.join().unwrap() {
-            if packet.at < returned { before += 1 } else { after += 1 }
+            match (packet.at < returned, packet.outgoing) {
+                (true, _) => before += 1,
+                (false, true) => sent += 1,
+                (false, false) if is_reset(&packet.bytes) => resets += 1,
+                (false, false) => after += 1,
+            }
         }
+        // What a target still sends is answered by the program, so that it too knows.
+        assert!(resets <= sent, "{resets} resets for {sent} packets of a target");
     }
     assert!(before > FLOWS, "only {before} packets were seen before the reject");
     assert_eq!(after, 0, "packets that reached a target after the call had returned");
@@ -80,14 +89,20 @@ fn after_a_reject_returns_no_packet_of_a_thousand_live_flows_reaches_a_target() 
     });
 }
 
+/// Two descriptors a flow, on either side.
 fn raise_file_limit() {
-    let limit = libc::rlimit { rlim_cur: 65_536, rlim_max: 65_536 };
-    // SAFETY: a plain call; the structure outlives it.
-    assert_eq!(
-        unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) },
-        0,
-        "{}",
-        std::io::Error::last_os_error()
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: plain calls; the structure outlives them.
+    unsafe {
+        libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit);
+        limit.rlim_cur = limit.rlim_max;
+        libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit);
+    }
+    assert!(
+        limit.rlim_cur as usize > 3 * FLOWS,
+        "the limit of open files is {}; {} are needed",
+        limit.rlim_cur,
+        3 * FLOWS
     );
 }
 
@@ -112,7 +127,12 @@ fn talk(streams: &mut [TcpStream], stop: &AtomicBool) {
     streams.iter().for_each(|stream| stream.set_nonblocking(false).unwrap());
 }
 
-/// The IPv4 packets that come in until told to stop.
+/// A RST without data, as the program makes them.
+fn is_reset(frame: &[u8]) -> bool {
+    frame.len() == 54 && frame[47] & flags::RST != 0
+}
+
+/// The IPv4 packets that come and go until told to stop.
 fn capture(stop: &AtomicBool) -> Vec<Captured> {
     let wire = Wire::open("eth0");
     let mut packets = vec![];
@@ -120,7 +140,7 @@ fn capture(stop: &AtomicBool) -> Vec<Captured> {
     while !stop.load(Ordering::Relaxed) || last.elapsed() < Duration::from_millis(200) {
         if let Some(frame) = wire.next() {
             last = Instant::now();
-            if !frame.outgoing && frame.bytes.get(12..14) == Some(&[8, 0]) {
+            if frame.bytes.get(12..14) == Some(&[8, 0]) {
                 packets.push(frame);
             }
         }

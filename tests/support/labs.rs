@@ -13,6 +13,10 @@ pub fn provider(targets: usize) -> String {
     let mut lab = String::from(
         r#"
 name = "test"
+[[account]]
+name = "provider"
+[[account]]
+name = "consumer"
 [[vpc]]
 name = "provider"
 account = "provider"
