@@ -138,7 +138,7 @@ fn paint(text: &str, code: &str, colour: bool) -> String {
 
 /// A number of bytes with its unit.
 #[must_use]
-pub fn bytes(count: u64) -> String {
+pub(super) fn bytes(count: u64) -> String {
     let units = ["B", "KiB", "MiB", "GiB", "TiB"];
     let mut value = count as f64;
     let mut unit = 0;
@@ -151,7 +151,7 @@ pub fn bytes(count: u64) -> String {
 
 /// A time span with the two units that matter.
 #[must_use]
-pub fn span(seconds: u64) -> String {
+pub(super) fn span(seconds: u64) -> String {
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
     match (days, hours, minutes) {
         (0, 0, 0) => format!("{seconds} s"),

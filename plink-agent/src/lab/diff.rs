@@ -313,7 +313,7 @@ impl<'a> Planner<'a> {
     fn endpoints(&mut self, held: &Inventory) -> Result<(), LabError> {
         for it in &self.lab.file.endpoint {
             let name = it.name.get_ref();
-            let mut waits = true;
+            let waits;
             if let Some(found) = self.existing(Kind::Endpoint, name, &held.endpoints, |it| &it.id) {
                 let service = it.service.get_ref();
                 if service != &found.service_name {

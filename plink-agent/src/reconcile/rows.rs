@@ -24,8 +24,12 @@ impl Found {
             listeners: HashMap::new(),
             addresses: HashMap::new(),
         };
-        datapath.listeners.visit(|key, row| drop(found.listeners.insert(key, row)))?;
-        datapath.addresses.visit(|key, row| drop(found.addresses.insert(key, row)))?;
+        datapath.listeners.visit(|key, row| {
+            found.listeners.insert(key, row);
+        })?;
+        datapath.addresses.visit(|key, row| {
+            found.addresses.insert(key, row);
+        })?;
         Ok(found)
     }
 }

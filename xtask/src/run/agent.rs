@@ -126,7 +126,7 @@ fn command(place: &Place) -> Command {
 
 /// Removes from the host whatever an agent of that name left there, its state included.
 pub(super) fn purge(place: &Place) -> Result<()> {
-    let output = command(place).arg("--purge").stdin(Stdio::null()).output();
+    let output = command(place).arg("purge").stdin(Stdio::null()).output();
     let output = output.with_context(|| format!("{} cannot be started", place.agent().display()))?;
     if !output.status.success() {
         bail!("what the former agent left could not be removed: {}", String::from_utf8_lossy(&output.stderr).trim());
