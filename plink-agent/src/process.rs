@@ -21,7 +21,10 @@ use std::{
 use anyhow::{Context as _, Result};
 use nix::{
     sched::{CloneFlags, setns},
-    sys::signal::{Signal, killpg},
+    sys::{
+        signal::{Signal, killpg},
+        wait::waitpid,
+    },
     unistd::{Pid, setsid},
 };
 use serde::{Deserialize, Serialize};
@@ -150,10 +153,7 @@ impl Supervisor {
         {
             end_group(record);
         }
-        if let Some(mut child) = inner.children.remove(&id) {
-            // It was killed, so this does not wait for long.
-            let _ = child.wait();
-        }
+        inner.children.remove(&id);
         inner.started.remove(&id);
         let _ = fs::remove_file(self.path(id));
         let _ = fs::remove_file(self.folder.join(format!("{id}.log")));
@@ -203,6 +203,8 @@ fn end_group(record: Record) {
     }
     // Whatever of the group is left; nobody, most likely.
     let _ = killpg(group, Signal::SIGKILL);
+    // Of a child of this process nothing stays; another's is its parent's to wait for (ECHILD).
+    let _ = waitpid(group, None);
 }
 
 fn is_running(record: Record) -> bool {

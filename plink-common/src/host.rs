@@ -131,10 +131,12 @@ impl Tables for HostTables {
         let stats = self.stats.entry(frontend).or_default();
         match stat {
             Stat::Forward => {
-                (stats.forward_packets, stats.forward_bytes) = (stats.forward_packets + 1, stats.forward_bytes + bytes)
+                stats.forward_packets += 1;
+                stats.forward_bytes += bytes;
             }
             Stat::Reply => {
-                (stats.reply_packets, stats.reply_bytes) = (stats.reply_packets + 1, stats.reply_bytes + bytes)
+                stats.reply_packets += 1;
+                stats.reply_bytes += bytes;
             }
             Stat::NewFlow => stats.new_flows += 1,
             Stat::Drop => stats.drops += 1,

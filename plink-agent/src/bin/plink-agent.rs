@@ -77,11 +77,11 @@ fn run(arguments: Arguments) -> Result<()> {
     config.check()?;
     match arguments.verb.unwrap_or(Verb::Run) {
         Verb::Purge => agent::purge(&config),
-        Verb::Run => serve(config, arguments.purge_on_exit),
+        Verb::Run => serve(&config, arguments.purge_on_exit),
     }
 }
 
-fn serve(config: Config, purge: bool) -> Result<()> {
+fn serve(config: &Config, purge: bool) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     // Before anything is made, so that no signal is lost.
     let (mut terminate, mut interrupt) = {
@@ -103,7 +103,7 @@ fn serve(config: Config, purge: bool) -> Result<()> {
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));
     drop(agent);
     if purge {
-        agent::purge(&config).context("cannot remove everything from the host")?;
+        agent::purge(config).context("cannot remove everything from the host")?;
         info!("everything was removed from the host");
     }
     Ok(())

@@ -36,7 +36,10 @@ impl Host {
             ("pin", &self.pins, &after.pins),
             ("process", &self.processes, &after.processes),
         ];
-        let foreign = |name: &str| name.starts_with("plink-t") && !name.starts_with(own_name);
+        let is_test = |name: &str| {
+            name.strip_prefix("plink-t").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+        };
+        let foreign = |name: &str| is_test(name) && !(is_test(own_name) && name.starts_with(own_name));
         let mut found = Vec::new();
         for (kind, before, after) in kinds {
             let own = |name: &&String| !foreign(name.trim_start_matches("/sys/fs/bpf/"));

@@ -83,8 +83,11 @@ impl Place {
     }
 }
 
-/// Whether the process lives and is an agent: pids come again.
+/// Whether the process lives and is an agent: pids come again, and a dead process keeps its name until it is waited for.
 fn is_agent(pid: i32) -> bool {
-    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-    name.trim() == "plink-agent"
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // `pid (name) state …`
+    stat.split_once('(')
+        .and_then(|(_, rest)| rest.rsplit_once(") "))
+        .is_some_and(|(name, rest)| name == "plink-agent" && !rest.starts_with(['Z', 'X']))
 }
