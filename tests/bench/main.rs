@@ -12,11 +12,12 @@
     reason = "a tool at a terminal"
 )]
 
+mod calls;
 mod generator;
 mod paths;
 mod report;
 
-use std::time::Duration;
+use std::{io::IsTerminal as _, time::Duration};
 
 use generator::Generator;
 use paths::{NftRouter, Path, Plink};
@@ -31,16 +32,16 @@ struct Options {
 
 fn options() -> Result<Options, String> {
     let mut options = Options { rounds: 5, seconds: 1.0, json: false, flows: vec![1, 1_000, 60_000] };
-    let mut arguments = std::env::args().skip(1);
-    while let Some(argument) = arguments.next() {
+    for argument in std::env::args().skip(1) {
         match argument.as_str() {
             "--quick" => (options.rounds, options.seconds) = (3, 0.3),
             "--json" => options.json = true,
-            "--rounds" => {
-                let value = arguments.next().unwrap_or_default();
-                options.rounds = value.parse().map_err(|_| format!("--rounds takes a number, not {value:?}"))?;
+            rounds if rounds.starts_with("--rounds=") => {
+                let value = &rounds["--rounds=".len()..];
+                let number = value.parse().ok().filter(|number| *number > 0);
+                options.rounds = number.ok_or_else(|| format!("--rounds takes a number from 1 on, not {value:?}"))?;
             }
-            other => return Err(format!("unknown option {other}; there are --quick, --rounds N and --json")),
+            other => return Err(format!("unknown option {other}; there are --quick, --rounds=N and --json")),
         }
     }
     Ok(options)
@@ -51,11 +52,14 @@ fn main() {
         eprintln!("error: {error}");
         std::process::exit(2);
     });
+    let terminal = std::io::stderr().is_terminal();
     let generator = Generator::load();
-    let paths: [Box<dyn Path>; 2] = [Box::new(Plink::new()), Box::new(NftRouter::new())];
+    let plink = Plink::new();
+    let calls = calls::measure(plink.agent(), if options.rounds > 3 { 300 } else { 50 });
+    let paths: [Box<dyn Path>; 2] = [Box::new(plink), Box::new(NftRouter::new())];
     paths.iter().for_each(|path| generator.attach_sink(&path.sink_namespace()));
 
-    let mut report = Report::new();
+    let mut report = Report::new(calls);
     for flows in &options.flows {
         for path in &paths {
             // Makes the flows, which is not what is measured here.
@@ -63,13 +67,17 @@ fn main() {
         }
         for round in 0..options.rounds {
             for path in &paths {
-                eprint!("\r{flows} flows, round {} of {}: {}        ", round + 1, options.rounds, path.name());
+                if terminal {
+                    eprint!("\r{flows} flows, round {} of {}: {}        ", round + 1, options.rounds, path.name());
+                }
                 let counted = generator.run(&path.wire(), *flows, Duration::from_secs_f64(options.seconds));
                 report.add(Sample { path: path.name(), flows: *flows, round, counted });
             }
         }
     }
-    eprintln!();
+    if terminal {
+        eprintln!();
+    }
     if options.json {
         println!("{}", report.json());
     } else {

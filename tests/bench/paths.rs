@@ -26,6 +26,10 @@ impl Plink {
         agent.ctl(&["endpoint", "accept", "tenant"]);
         Self { agent }
     }
+
+    pub(crate) fn agent(&self) -> &Agent {
+        &self.agent
+    }
 }
 
 impl Path for Plink {

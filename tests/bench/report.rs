@@ -4,7 +4,10 @@ use std::{fmt::Write as _, fs};
 
 use serde_json::{Value, json};
 
-use crate::generator::{Counted, FRAME_BYTES};
+use crate::{
+    calls::Call,
+    generator::{Counted, FRAME_BYTES},
+};
 
 /// One run.
 pub(crate) struct Sample {
@@ -23,12 +26,13 @@ impl Sample {
 
 /// All runs.
 pub(crate) struct Report {
+    calls: Vec<Call>,
     samples: Vec<Sample>,
 }
 
 impl Report {
-    pub(crate) fn new() -> Self {
-        Self { samples: vec![] }
+    pub(crate) fn new(calls: Vec<Call>) -> Self {
+        Self { calls, samples: vec![] }
     }
 
     pub(crate) fn add(&mut self, sample: Sample) {
@@ -64,6 +68,10 @@ impl Report {
              pairs of the same round.",
             FRAME_BYTES + 4
         );
+        for call in &self.calls {
+            let [p50, p99] = [0.5, 0.99].map(|share| call.quantile(share).as_secs_f64() * 1e3);
+            let _ = write!(text, "\n{}: p50 {p50:.2} ms, p99 {p99:.2} ms ({} calls)", call.name, call.times.len());
+        }
         text
     }
 
@@ -109,7 +117,15 @@ impl Report {
                 })
             })
             .collect();
-        json!({ "machine": machine_line(), "frame_bytes": FRAME_BYTES + 4, "samples": samples })
+        let calls: Vec<Value> = self
+            .calls
+            .iter()
+            .map(|call| {
+                let milliseconds: Vec<f64> = call.times.iter().map(|time| time.as_secs_f64() * 1e3).collect();
+                json!({ "call": call.name, "milliseconds": milliseconds })
+            })
+            .collect();
+        json!({ "calls": calls, "machine": machine_line(), "frame_bytes": FRAME_BYTES + 4, "samples": samples })
     }
 }
 

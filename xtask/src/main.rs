@@ -1,4 +1,4 @@
-//! The tasks of the workspace, one module each: `cargo xtask setup`, `build`, `run`, `test`, `ci`.
+//! The tasks of the workspace, one module each: `cargo xtask setup`, `build`, `run`, `test`, `bench`, `ci`.
 //!
 //! Nothing of the product is in here: the tasks call cargo and the product's own binaries.
 
@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod bench;
 mod build;
 mod ci;
 mod output;
@@ -15,7 +16,7 @@ mod setup;
 mod test;
 mod workspace;
 
-/// Set up, build, run and test plink.
+/// Set up, build, run, test and measure plink.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", version, arg_required_else_help = true)]
 struct Arguments {
@@ -33,6 +34,8 @@ enum Task {
     Run(run::Options),
     /// Run every test: format, lints, unit tests, and scenarios on real packets.
     Test(test::Options),
+    /// Measure packets a second and the time of calls, against an nftables router in the same run.
+    Bench(bench::Options),
     /// Run in a fresh clone of HEAD what CI runs.
     Ci(ci::Options),
 }
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         Task::Build(options) => build::main(&options),
         Task::Run(options) => run::main(&options),
         Task::Test(options) => test::main(&options),
+        Task::Bench(options) => bench::main(&options),
         Task::Ci(options) => ci::main(&options),
     };
     match result {
