@@ -9,6 +9,10 @@ use super::host;
 /// Longest request line with headers.
 const MAX_HEAD: usize = 8 * 1024;
 
+/// Bytes that are still read of a client that was refused, and for how long.
+const MAX_UNREAD: u64 = 1 << 20;
+const LINGER: Duration = Duration::from_secs(1);
+
 /// Pause between the lines of `/stream`.
 const STREAM_PAUSE: Duration = Duration::from_millis(200);
 
@@ -52,7 +56,8 @@ pub async fn serve_connection<S: AsyncRead + AsyncWrite + Unpin>(
     let greeting = format!("{} {address} saw {peer}\n", identity.name);
     while let Some(head) = read_head(&mut stream).await? {
         let Some(request) = parse_head(&head) else {
-            return respond(&mut stream, "400 Bad Request", "not an HTTP request\n", false).await;
+            respond(&mut stream, "400 Bad Request", "not an HTTP request\n", false).await?;
+            return linger(&mut stream).await;
         };
         // Bodies are read past, within reason, so that the next request is found.
         let body = tokio::io::copy(&mut (&mut stream).take(request.body as u64), &mut tokio::io::sink()).await?;
@@ -132,6 +137,16 @@ async fn respond(stream: &mut (impl AsyncWrite + Unpin), status: &str, text: &st
     );
     stream.write_all(response.as_bytes()).await?;
     stream.flush().await
+}
+
+/// Ends our side and reads on for a while: closing with bytes unread would reset the connection, and the answer with it.
+async fn linger(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<()> {
+    stream.shutdown().await?;
+    let mut rest = stream.take(MAX_UNREAD);
+    let mut sink = tokio::io::sink();
+    // Whatever comes of it, the connection ends now.
+    let _ = tokio::time::timeout(LINGER, tokio::io::copy(&mut rest, &mut sink)).await;
+    Ok(())
 }
 
 /// One chunk after another until the connection is cut.

@@ -54,7 +54,10 @@ impl<'a> Resolver<'a> {
 
 /// The most similar of some names, if one is similar enough to be what was meant.
 pub(crate) fn nearest<'n>(wanted: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    let similar = names.map(|name| (strsim::jaro_winkler(wanted, name), name)).filter(|(score, _)| *score > 0.75);
+    // In a short word one slip (two letters exchanged, say) is most of it, which the one measure makes too much of.
+    let slip = |name: &str| wanted.len() > 2 && strsim::osa_distance(wanted, name) <= 1;
+    let score = |name: &str| if slip(name) { 0.95 } else { strsim::jaro_winkler(wanted, name) };
+    let similar = names.map(|name| (score(name), name)).filter(|(score, _)| *score > 0.75);
     similar.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, name)| name)
 }
 
