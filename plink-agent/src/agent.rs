@@ -8,6 +8,7 @@ use std::{
     collections::BTreeMap,
     fs,
     os::{linux::net::SocketAddrExt as _, unix::net},
+    path::{Path, PathBuf},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -47,7 +48,54 @@ pub struct AgentRecord {
     /// The name of its kernel objects.
     pub name: String,
     /// Its state folder.
-    pub state_dir: std::path::PathBuf,
+    pub state_dir: PathBuf,
+    /// Its configuration file, if it had one.
+    pub config: Option<PathBuf>,
+}
+
+impl AgentRecord {
+    const FILE: &str = "agent.json";
+
+    /// What the last agent of a run folder said of itself, if there was one.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be understood.
+    pub fn read(run_dir: &Path) -> Result<Option<Self>> {
+        let path = run_dir.join(Self::FILE);
+        match fs::read(&path) {
+            Ok(text) => {
+                Ok(Some(serde_json::from_slice(&text).with_context(|| format!("cannot read {}", path.display()))?))
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+        }
+    }
+
+    fn of(config: &Config) -> Result<Self> {
+        let state_dir = std::path::absolute(&config.state_dir)?;
+        Ok(Self { pid: std::process::id(), name: config.name.clone(), state_dir, config: config.file.clone() })
+    }
+
+    fn write(&self, run_dir: &Path) -> Result<()> {
+        let path = run_dir.join(Self::FILE);
+        fs::write(&path, serde_json::to_vec(self)?).with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// Whether an agent of that name runs, whatever its process.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        NameLock::take(&self.name).is_err()
+    }
+
+    /// The configuration of an agent that acts in place of this one.
+    ///
+    /// # Errors
+    /// When its configuration file cannot be read any more.
+    pub fn to_config(&self, run_dir: &Path) -> Result<Config> {
+        let config = self.config.as_deref().map_or_else(|| Ok(Config::default()), Config::load)?;
+        let run_dir = run_dir.to_owned();
+        Ok(Config { name: self.name.clone(), state_dir: self.state_dir.clone(), run_dir, ..config })
+    }
 }
 
 /// A running agent. Dropping it stops its threads; what is in the kernel stays.
@@ -97,10 +145,7 @@ impl Agent {
         let store = EmbeddedStore::open(&config.state_dir)?;
         let state = Arc::new(store.load()?);
         clear_foreign(&config, store.id())?;
-        let record =
-            AgentRecord { pid: std::process::id(), name: config.name.clone(), state_dir: absolute(&config.state_dir)? };
-        let path = config.run_dir.join("agent.json");
-        fs::write(&path, serde_json::to_vec(&record)?).with_context(|| format!("cannot write {}", path.display()))?;
+        AgentRecord::of(&config)?.write(&config.run_dir)?;
 
         let doors = Arc::new(Doors::default());
         let supervisor = Arc::new(Supervisor::new(&config.run_dir)?);
@@ -359,10 +404,6 @@ fn clear_foreign(config: &Config, store_id: [u8; 16]) -> Result<()> {
 fn spawn(name: &str, shared: &Arc<Shared>, work: impl FnOnce(&Shared) + Send + 'static) -> Result<JoinHandle<()>> {
     let shared = Arc::clone(shared);
     thread::Builder::new().name(format!("plink-{name}")).spawn(move || work(&shared)).context("cannot start a thread")
-}
-
-fn absolute(path: &std::path::Path) -> Result<std::path::PathBuf> {
-    std::path::absolute(path).with_context(|| format!("{} is not a path", path.display()))
 }
 
 fn now_ms() -> u64 {

@@ -53,6 +53,8 @@ pub struct Config {
     pub socket_group: Option<String>,
     /// The data path's sizes.
     pub datapath: DatapathConfig,
+    /// The file that it was read from.
+    pub file: Option<PathBuf>,
 }
 
 /// The data path's sizes.
@@ -116,7 +118,8 @@ impl Config {
     pub fn load(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("cannot read the configuration file {}", path.display()))?;
-        Self::parse(&text).with_context(|| format!("configuration file {}", path.display()))
+        let config = Self::parse(&text).with_context(|| format!("configuration file {}", path.display()))?;
+        Ok(Self { file: Some(std::path::absolute(path)?), ..config })
     }
 
     /// Reads a file's text. What it leaves out has its default.
@@ -132,7 +135,8 @@ impl Config {
                 .context("region")?,
         };
         let accounts = if account.is_empty() { default_accounts()? } else { account };
-        let config = Self { name, state_dir, run_dir, listen, region, zones, accounts, socket_group, datapath };
+        let config =
+            Self { name, state_dir, run_dir, listen, region, zones, accounts, socket_group, datapath, file: None };
         config.check()?;
         Ok(config)
     }

@@ -72,7 +72,9 @@ impl Agent {
         }
     }
 
-    fn agent_command(&self) -> Command {
+    /// `plink-agent` with this agent's name and folders.
+    #[must_use]
+    pub fn agent_command(&self) -> Command {
         let mut command = Command::new(binary("plink-agent"));
         let path = self.folder.path();
         command.args(["--name", &self.name, "--listen", "127.0.0.1:0", "--config"]).arg(path.join("plink.toml"));

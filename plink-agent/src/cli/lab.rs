@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
-use super::{Failure, Global, Printer};
+use super::{Failure, Global, Printer, stand_in::StandIn};
 use crate::{
     api::local::{CallError, Client},
     lab::{self, Outcome, Summary},
@@ -43,7 +43,13 @@ impl Lab {
                 let name = lab_name(&file)?;
                 let summary = match Client::connect(&global.run_dir) {
                     Ok(mut client) => lab::down(&name, &mut client, &mut progress)?,
-                    Err(error @ CallError::NoAgent { .. }) => return Err(error.into()),
+                    Err(error @ CallError::NoAgent { .. }) => {
+                        let Some(mut stand_in) = StandIn::start(&global.run_dir)? else { return Err(error.into()) };
+                        printer.line("no agent runs: acting in place of the last one");
+                        let summary = lab::down(&name, &mut stand_in, &mut progress)?;
+                        stand_in.end()?;
+                        summary
+                    }
                     Err(error) => return Err(error.into()),
                 };
                 finish(printer, &summary, "down")

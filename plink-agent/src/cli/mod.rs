@@ -13,6 +13,7 @@ mod network;
 mod output;
 mod service;
 mod session;
+mod stand_in;
 mod status;
 mod target_group;
 mod traffic;

@@ -30,7 +30,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 use self::maglev::MaglevTables;
 pub use self::{
     load::{OBJECT, Origin, PROGRAM, pinned_store},
-    pins::Pins,
+    pins::{Pins, is_bpffs as is_bpffs_mounted},
     syscall::LinkInfo,
     table::{PerCpuTable, Row, Table},
 };
@@ -217,6 +217,14 @@ impl Datapath {
     pub fn clear_frontend_stats(&self, slot: u32) -> Result<()> {
         self.frontend_stats.clear(slot)
     }
+}
+
+/// Reads a pinned link of an agent's name.
+///
+/// # Errors
+/// When it is not there or cannot be read.
+pub fn pinned_link(name: &str, link: &str) -> Result<LinkInfo> {
+    syscall::link_info(&Pins::new(name).link(link)).with_context(|| format!("cannot read the pinned link {link}"))
 }
 
 /// Now, in the ticks of [`FlowEntry::last_seen`].

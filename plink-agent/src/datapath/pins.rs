@@ -106,6 +106,7 @@ impl Pins {
     }
 }
 
-fn is_bpffs() -> bool {
+/// Whether bpffs is where it belongs.
+pub fn is_bpffs() -> bool {
     nix::sys::statfs::statfs(BPFFS).is_ok_and(|info| i64::from(info.filesystem_type().0 as u32) == BPF_FS_MAGIC)
 }

@@ -38,6 +38,21 @@ struct Request {
     rest: [u64; 2],
 }
 
+/// The offloads that decide whether redirected frames arrive whole.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Offloads {
+    /// Transmit checksums are left to the device.
+    pub tx_checksum: bool,
+    /// Generic receive offload.
+    pub gro: bool,
+}
+
+/// Reads the offloads of an interface of the current namespace.
+pub fn offloads(interface: &str) -> Result<Offloads> {
+    let is_on = |feature: Feature| Ok::<_, anyhow::Error>(call(interface, feature.get, 0)? != 0);
+    Ok(Offloads { tx_checksum: is_on(TX_CHECKSUM)?, gro: is_on(GRO)? })
+}
+
 /// Brings a feature of an interface of the current namespace into the wanted state. Whether it had to be changed.
 pub(super) fn ensure_feature(interface: &str, feature: Feature, on: bool) -> Result<bool> {
     let wanted = u32::from(on);

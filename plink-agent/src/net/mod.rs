@@ -8,6 +8,7 @@ mod namespace;
 mod netlink;
 mod veth;
 
+pub use ethtool::{Offloads, offloads};
 pub use namespace::{Namespaces, namespace_path, open_namespace};
 pub use netlink::{Link, Netlink};
 pub use veth::{InterfacePlan, Place, Shape, create_pair, ensure_hub_side, ensure_interface};

@@ -36,13 +36,9 @@ impl Host {
             ("pin", &self.pins, &after.pins),
             ("process", &self.processes, &after.processes),
         ];
-        let is_test = |name: &str| {
-            name.strip_prefix("plink-t").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
-        };
-        let foreign = |name: &str| is_test(name) && !(is_test(own_name) && name.starts_with(own_name));
         let mut found = Vec::new();
         for (kind, before, after) in kinds {
-            let own = |name: &&String| !foreign(name.trim_start_matches("/sys/fs/bpf/"));
+            let own = |name: &&String| !is_foreign(name.trim_start_matches("/sys/fs/bpf/"), own_name);
             found.extend(after.difference(before).filter(own).map(|name| format!("the {kind} {name} is left")));
             found.extend(before.difference(after).filter(own).map(|name| format!("the {kind} {name} is gone")));
         }
@@ -50,10 +46,19 @@ impl Host {
     }
 }
 
-/// The inode numbers of the network namespaces that have a name now and had none before.
-pub(super) fn new_namespaces(before: &Host) -> BTreeSet<u64> {
+/// Whether a name belongs to another test run, which comes and goes beside this one.
+fn is_foreign(name: &str, own_name: &str) -> bool {
+    let is_test = |name: &str| {
+        name.strip_prefix("plink-t").is_some_and(|rest| rest.starts_with(|letter: char| letter.is_ascii_digit()))
+    };
+    is_test(name) && !(is_test(own_name) && name.starts_with(own_name))
+}
+
+/// The inode numbers of this run's network namespaces: those that have a name now and had none before.
+pub(super) fn new_namespaces(before: &Host, own_name: &str) -> BTreeSet<u64> {
     let new = names(NAMESPACES).into_iter().filter(|name| !before.namespaces.contains(name));
-    new.filter_map(|name| fs::metadata(Path::new(NAMESPACES).join(name)).ok()).map(|data| data.st_ino()).collect()
+    let own = new.filter(|name| !is_foreign(name, own_name));
+    own.filter_map(|name| fs::metadata(Path::new(NAMESPACES).join(name)).ok()).map(|data| data.st_ino()).collect()
 }
 
 fn names(folder: &str) -> BTreeSet<String> {

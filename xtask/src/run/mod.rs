@@ -99,7 +99,7 @@ pub(crate) fn main(options: &Options) -> Result<ExitCode> {
     let result = work(options, &place, &plinkctl, &mut agent);
 
     output::heading("Clean-up");
-    let inside = host::new_namespaces(&before);
+    let inside = host::new_namespaces(&before, &place.name);
     let step = output::Step::start();
     let stopped = agent.stop();
     let differences = before.differences(&Host::look(&inside), &place.name);
