@@ -128,18 +128,6 @@ impl Tables for HostTables {
     }
 
     fn count(&mut self, frontend: u32, stat: Stat, bytes: u64) {
-        let stats = self.stats.entry(frontend).or_default();
-        match stat {
-            Stat::Forward => {
-                stats.forward_packets += 1;
-                stats.forward_bytes += bytes;
-            }
-            Stat::Reply => {
-                stats.reply_packets += 1;
-                stats.reply_bytes += bytes;
-            }
-            Stat::NewFlow => stats.new_flows += 1,
-            Stat::Drop => stats.drops += 1,
-        }
+        self.stats.entry(frontend).or_default().count(stat, bytes);
     }
 }

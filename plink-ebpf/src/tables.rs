@@ -87,20 +87,9 @@ impl Tables for KernelTables {
 
     #[inline(always)]
     fn count(&mut self, frontend: u32, stat: Stat, bytes: u64) {
-        let Some(stats) = FRONTEND_STATS.get_ptr_mut(frontend) else { return };
-        // SAFETY: this CPU's own value, and a program run is not interrupted by another one on the same CPU.
-        let stats = unsafe { &mut *stats };
-        match stat {
-            Stat::Forward => {
-                stats.forward_packets += 1;
-                stats.forward_bytes += bytes;
-            }
-            Stat::Reply => {
-                stats.reply_packets += 1;
-                stats.reply_bytes += bytes;
-            }
-            Stat::NewFlow => stats.new_flows += 1,
-            Stat::Drop => stats.drops += 1,
+        if let Some(stats) = FRONTEND_STATS.get_ptr_mut(frontend) {
+            // SAFETY: this CPU's own value, and a program run is not interrupted by another one on the same CPU.
+            unsafe { (*stats).count(stat, bytes) };
         }
     }
 }

@@ -172,7 +172,9 @@ impl Agent {
     }
 }
 
-fn find_string(value: &Value, key: &str) -> Option<String> {
+/// The first text under that key, at any depth of a document.
+#[must_use]
+pub fn find_string(value: &Value, key: &str) -> Option<String> {
     match value {
         Value::Object(members) => match members.get(key).and_then(Value::as_str) {
             Some(text) => Some(text.to_owned()),

@@ -181,14 +181,9 @@ impl Runner for KernelRunner {
     }
 
     fn stats(&mut self, slot: u32) -> FrontendStats {
-        self.stats.get(&slot, 0).unwrap().iter().fold(FrontendStats::default(), |sum, Row(one)| FrontendStats {
-            forward_packets: sum.forward_packets + one.forward_packets,
-            forward_bytes: sum.forward_bytes + one.forward_bytes,
-            reply_packets: sum.reply_packets + one.reply_packets,
-            reply_bytes: sum.reply_bytes + one.reply_bytes,
-            new_flows: sum.new_flows + one.new_flows,
-            drops: sum.drops + one.drops,
-        })
+        let mut sum = FrontendStats::default();
+        self.stats.get(&slot, 0).unwrap().iter().for_each(|Row(cpu)| sum += *cpu);
+        sum
     }
 }
 

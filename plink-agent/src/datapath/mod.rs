@@ -202,14 +202,7 @@ impl Datapath {
     /// What passed a frontend, all zero where the slot has no counters.
     pub fn frontend_stats(&self, slot: u32) -> Result<FrontendStats> {
         let mut sum = FrontendStats::default();
-        for cpu in self.frontend_stats.get(slot)? {
-            sum.forward_packets += cpu.forward_packets;
-            sum.forward_bytes += cpu.forward_bytes;
-            sum.reply_packets += cpu.reply_packets;
-            sum.reply_bytes += cpu.reply_bytes;
-            sum.new_flows += cpu.new_flows;
-            sum.drops += cpu.drops;
-        }
+        self.frontend_stats.get(slot)?.into_iter().for_each(|cpu| sum += cpu);
         Ok(sum)
     }
 

@@ -2,7 +2,7 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::drop_reason::DropReason;
+use crate::{datapath::Stat, drop_reason::DropReason};
 
 /// What became of a packet; a slot of `COUNTERS`. Drop reasons follow from [`Counter::FIRST_DROP`] on.
 ///
@@ -51,3 +51,34 @@ pub struct FrontendStats {
     pub drops: u64,
 }
 const _: () = assert!(size_of::<FrontendStats>() == 48);
+
+impl FrontendStats {
+    /// Counts one packet, flow or drop.
+    #[inline(always)]
+    pub fn count(&mut self, stat: Stat, bytes: u64) {
+        match stat {
+            Stat::Forward => {
+                self.forward_packets += 1;
+                self.forward_bytes += bytes;
+            }
+            Stat::Reply => {
+                self.reply_packets += 1;
+                self.reply_bytes += bytes;
+            }
+            Stat::NewFlow => self.new_flows += 1,
+            Stat::Drop => self.drops += 1,
+        }
+    }
+}
+
+impl core::ops::AddAssign for FrontendStats {
+    /// Adds another CPU's.
+    fn add_assign(&mut self, other: Self) {
+        self.forward_packets += other.forward_packets;
+        self.forward_bytes += other.forward_bytes;
+        self.reply_packets += other.reply_packets;
+        self.reply_bytes += other.reply_bytes;
+        self.new_flows += other.new_flows;
+        self.drops += other.drops;
+    }
+}
