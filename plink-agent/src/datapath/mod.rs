@@ -220,6 +220,24 @@ pub fn pinned_link(name: &str, link: &str) -> Result<LinkInfo> {
     syscall::link_info(&Pins::new(name).link(link)).with_context(|| format!("cannot read the pinned link {link}"))
 }
 
+/// All readable links that are pinned under an agent's name.
+///
+/// # Errors
+/// When nothing is pinned.
+pub fn pinned_links(name: &str) -> Result<Vec<LinkInfo>> {
+    let pins = Pins::new(name);
+    Ok(pins.link_names()?.iter().filter_map(|link| syscall::link_info(&pins.link(link)).ok()).collect())
+}
+
+/// Whether the pinned `DEVICES` of an agent's name leads to a port.
+///
+/// # Errors
+/// When the map is not there or cannot be read.
+pub fn is_pinned_device(name: &str, port: u32) -> Result<bool> {
+    let devices: Table<u32, Device> = Table::new("DEVICES", load::open_map(&Pins::new(name), "DEVICES")?)?;
+    Ok(devices.get(&port)?.is_some_and(|device| device.interface == port))
+}
+
 /// Now, in the ticks of [`FlowEntry::last_seen`].
 #[must_use]
 pub fn now() -> u32 {

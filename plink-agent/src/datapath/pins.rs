@@ -48,6 +48,12 @@ impl Pins {
         is_bpffs() && self.root.exists()
     }
 
+    /// The folder of all that is pinned under this name, if anything is.
+    #[must_use]
+    pub fn path_if_there(&self) -> Option<&Path> {
+        self.exist().then_some(&*self.root)
+    }
+
     /// Whether program and maps of this version are all there.
     pub(super) fn are_complete(&self) -> bool {
         super::load::MAPS.iter().all(|name| self.map(name).exists())
