@@ -92,7 +92,13 @@ impl AgentRecord {
     /// # Errors
     /// When its configuration file cannot be read any more.
     pub fn to_config(&self, run_dir: &Path) -> Result<Config> {
-        let config = self.config.as_deref().map_or_else(|| Ok(Config::default()), Config::load)?;
+        let config = self.config.as_deref().map_or_else(|| Ok(Config::default()), Config::load);
+        let config = config.with_context(|| {
+            format!(
+                "the agent {:?} had a configuration; put it back, or remove everything with `plink-agent purge`",
+                self.name
+            )
+        })?;
         let run_dir = run_dir.to_owned();
         Ok(Config { name: self.name.clone(), state_dir: self.state_dir.clone(), run_dir, ..config })
     }
