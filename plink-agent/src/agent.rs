@@ -7,8 +7,6 @@
 use std::{
     collections::BTreeMap,
     fs,
-    os::{linux::net::SocketAddrExt as _, unix::net},
-    path::{Path, PathBuf},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -17,8 +15,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use anyhow::{Context as _, Result, anyhow};
-use serde::{Deserialize, Serialize};
+use anyhow::{Context as _, Result};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
@@ -36,73 +33,13 @@ use crate::{
 };
 
 mod backend;
+mod record;
+
+pub use record::AgentRecord;
+use record::NameLock;
 
 /// Time between two passes of the reconciler when nothing changes.
 const INTERVAL: Duration = Duration::from_secs(5);
-
-/// What `<run-dir>/agent.json` says of an agent, for what acts in its place when it is dead.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct AgentRecord {
-    /// Its process.
-    pub pid: u32,
-    /// The name of its kernel objects.
-    pub name: String,
-    /// Its state folder.
-    pub state_dir: PathBuf,
-    /// Its configuration file, if it had one.
-    pub config: Option<PathBuf>,
-}
-
-impl AgentRecord {
-    const FILE: &str = "agent.json";
-
-    /// What the last agent of a run folder said of itself, if there was one.
-    ///
-    /// # Errors
-    /// When the file is there and cannot be understood.
-    pub fn read(run_dir: &Path) -> Result<Option<Self>> {
-        let path = run_dir.join(Self::FILE);
-        match fs::read(&path) {
-            Ok(text) => {
-                Ok(Some(serde_json::from_slice(&text).with_context(|| format!("cannot read {}", path.display()))?))
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
-        }
-    }
-
-    fn of(config: &Config) -> Result<Self> {
-        let state_dir = std::path::absolute(&config.state_dir)?;
-        Ok(Self { pid: std::process::id(), name: config.name.clone(), state_dir, config: config.file.clone() })
-    }
-
-    fn write(&self, run_dir: &Path) -> Result<()> {
-        let path = run_dir.join(Self::FILE);
-        fs::write(&path, serde_json::to_vec(self)?).with_context(|| format!("cannot write {}", path.display()))
-    }
-
-    /// Whether an agent of that name runs, whatever its process.
-    #[must_use]
-    pub fn is_running(&self) -> bool {
-        NameLock::take(&self.name).is_err()
-    }
-
-    /// The configuration of an agent that acts in place of this one.
-    ///
-    /// # Errors
-    /// When its configuration file cannot be read any more.
-    pub fn to_config(&self, run_dir: &Path) -> Result<Config> {
-        let config = self.config.as_deref().map_or_else(|| Ok(Config::default()), Config::load);
-        let config = config.with_context(|| {
-            format!(
-                "the agent {:?} had a configuration; put it back, or remove everything with `plink-agent purge`",
-                self.name
-            )
-        })?;
-        let run_dir = run_dir.to_owned();
-        Ok(Config { name: self.name.clone(), state_dir: self.state_dir.clone(), run_dir, ..config })
-    }
-}
 
 /// A running agent. Dropping it stops its threads; what is in the kernel stays.
 pub struct Agent {
@@ -376,26 +313,6 @@ pub fn purge(config: &Config) -> Result<()> {
         Pins::new(&config.name).remove()?;
     }
     Ok(())
-}
-
-/// One agent a name and host: two would take each other's kernel objects for leftovers. An abstract socket goes with
-/// its process, however that ends.
-struct NameLock {
-    _socket: net::UnixListener,
-}
-
-impl NameLock {
-    fn take(name: &str) -> Result<Self> {
-        let address = net::SocketAddr::from_abstract_name(format!("plink-agent-{name}"))?;
-        let socket = net::UnixListener::bind_addr(&address).map_err(|error| {
-            if error.kind() == std::io::ErrorKind::AddrInUse {
-                anyhow!("an agent with the name {name:?} is running already: stop it, or give this one another --name")
-            } else {
-                anyhow!(error).context("cannot take the agent's name")
-            }
-        })?;
-        Ok(Self { _socket: socket })
-    }
 }
 
 /// Removes what another store's agent of the same name left: its maps know nothing of this state.

@@ -43,7 +43,7 @@ impl Lab {
                 let name = lab_name(&file)?;
                 let summary = match Client::connect(&global.run_dir) {
                     Ok(mut client) => lab::down(&name, &mut client, &mut progress)?,
-                    Err(error @ CallError::NoAgent { .. }) => {
+                    Err(error @ CallError::NoAgent { .. }) if !error.is_denied() => {
                         let Some(mut stand_in) = StandIn::start(&global.run_dir)? else { return Err(error.into()) };
                         printer.line("no agent runs: acting in place of the last one");
                         let summary = lab::down(&name, &mut stand_in, &mut progress)?;

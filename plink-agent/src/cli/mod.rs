@@ -139,12 +139,9 @@ impl Failure {
 
 impl From<CallError> for Failure {
     fn from(error: CallError) -> Self {
-        let message = error.to_string();
+        let (message, denied) = (error.to_string(), error.is_denied());
         match error {
-            CallError::NoAgent { cause, .. } if cause.kind() == std::io::ErrorKind::PermissionDenied => {
-                let hint = "run plinkctl as root, or as a member of the socket's group".to_owned();
-                Self::NoAgent { message, hint }
-            }
+            CallError::NoAgent { .. } if denied => Self::NoAgent { message, hint: DENIED_HINT.to_owned() },
             CallError::NoAgent { .. } => Self::NoAgent { message, hint: start_hint() },
             CallError::Refused(WireError { hint, field, .. }) => {
                 let message = match field {
@@ -175,6 +172,8 @@ impl From<anyhow::Error> for Failure {
         Self::refused(format!("{error:#}"))
     }
 }
+
+const DENIED_HINT: &str = "run plinkctl as root, or as a member of the socket's group";
 
 fn start_hint() -> String {
     "start one with `plink-agent` (as root), or point --run-dir at the run folder of a running one".to_owned()

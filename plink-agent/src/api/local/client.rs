@@ -25,10 +25,18 @@ pub enum CallError {
     Broken(String),
 }
 
+impl CallError {
+    /// Whether there is an agent, but not for this user.
+    #[must_use]
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Self::NoAgent { cause, .. } if cause.kind() == io::ErrorKind::PermissionDenied)
+    }
+}
+
 impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoAgent { socket, cause } if cause.kind() == io::ErrorKind::PermissionDenied => {
+            Self::NoAgent { socket, .. } if self.is_denied() => {
                 write!(f, "you may not use the agent's socket {}", socket.display())
             }
             Self::NoAgent { socket, .. } => write!(f, "no agent listens at {}", socket.display()),

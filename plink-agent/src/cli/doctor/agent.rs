@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use super::{Report, Verdict, port};
+use super::{super::DENIED_HINT, Report, Verdict, port};
 use crate::{
     agent::AgentRecord,
     api::local::{
-        Client, Transport as _,
+        CallError, Client, Transport as _,
         protocol::{Answer, Kind, Request},
         view::{InstanceView, StatusView},
     },
@@ -26,17 +26,17 @@ pub(super) fn check(report: &mut Report, run_dir: &Path) {
                 port::check(report, &status, &links, instance);
             }
         }
-        Err(error) => no_agent(report, run_dir, &error),
+        Err(error) if error.is_denied() => report.push("agent", Verdict::Fail, error.to_string(), DENIED_HINT),
+        Err(error) => no_agent(report, run_dir, &error.to_string()),
     }
 }
 
-fn ask(run_dir: &Path) -> Result<(StatusView, Vec<InstanceView>), String> {
-    let mut client = Client::connect(run_dir).map_err(|error| error.to_string())?;
-    let mut call = |request: Request| client.call(request.into()).map_err(|error| error.to_string());
-    let (status, list) = (call(Request::Status {})?, call(Request::List { kind: Some(Kind::Instance) })?);
-    match (status, list) {
+fn ask(run_dir: &Path) -> Result<(StatusView, Vec<InstanceView>), CallError> {
+    let mut client = Client::connect(run_dir)?;
+    let status = client.call(Request::Status {}.into())?;
+    match (status, client.call(Request::List { kind: Some(Kind::Instance) }.into())?) {
         (Answer::Status(status), Answer::Objects(found)) => Ok((*status, found.instances)),
-        _ => Err("the agent answered something else than was asked".to_owned()),
+        _ => Err(CallError::Broken("the agent answered something else than was asked".to_owned())),
     }
 }
 
@@ -60,7 +60,7 @@ fn hub(report: &mut Report, status: &StatusView, instances: &[InstanceView]) -> 
         report.add("hub", true, format!("{hub}, with nothing in it but ports"), "");
     } else {
         let found = format!("{hub} holds {}, which is no instance's", foreign.join(", "));
-        report.push("hub", Verdict::Warn, found, "remove it, unless an instance is being made or deleted just now");
+        report.push("hub", Verdict::Warn, found, "the agent removes it within seconds");
     }
     links
 }
