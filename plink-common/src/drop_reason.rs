@@ -82,4 +82,8 @@ drop_reasons! {
     ReplyFailed = 24, "reply-failed";
     /// The program met a state that its own tables forbid.
     Internal = 25, "internal";
+    /// The packet is longer than the MTU of its way out; its sender is told (ICMP fragmentation needed).
+    PacketTooBig = 26, "packet-too-big";
+    /// At an endpoint or load balancer: an ICMP error that quotes no packet of a living flow.
+    IcmpUnknownFlow = 27, "icmp-unknown-flow";
 }

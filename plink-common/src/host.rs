@@ -45,10 +45,8 @@ impl Packet for HostPacket {
         T::mut_from_prefix(bytes).ok().map(|(header, _)| header)
     }
 
-    fn truncate(&mut self, length: usize) -> Option<()> {
-        if length > self.length {
-            return None;
-        }
+    fn resize(&mut self, length: usize) -> Option<()> {
+        self.words.resize(length.div_ceil(8), 0);
         self.length = length;
         Some(())
     }

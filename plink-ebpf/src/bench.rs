@@ -5,6 +5,7 @@
 //! is written. `bench_sink` counts what arrives at a target and drops it.
 #![no_std]
 #![no_main]
+#![feature(asm_experimental_arch)]
 
 mod packet;
 

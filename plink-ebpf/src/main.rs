@@ -2,6 +2,7 @@
 //! `plink-common`. No decision is taken here.
 #![no_std]
 #![no_main]
+#![feature(asm_experimental_arch)]
 
 mod maps;
 mod packet;

@@ -4,6 +4,8 @@
 
 mod fixtures;
 mod flows;
+mod icmp;
+mod mtu;
 mod program;
 mod properties;
 mod support;

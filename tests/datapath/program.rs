@@ -80,3 +80,12 @@ fn depth(instructions: &[aya_obj::generated::bpf_insn]) -> i32 {
     }
     deepest
 }
+
+/// Every drop reason has its line in the manual, in order, and there is no line without a reason.
+#[test]
+fn every_drop_reason_is_explained() {
+    const MANUAL: &str = include_str!("../../docs/drop-reasons.md");
+    let explained: Vec<&str> = MANUAL.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    let reasons: Vec<&str> = plink_common::drop_reason::DropReason::ALL.iter().map(|reason| reason.label()).collect();
+    assert_eq!(explained, reasons);
+}

@@ -3,6 +3,7 @@
 
 mod adoption;
 mod cli;
+mod errors;
 mod isolation;
 mod reject;
 mod stability;

@@ -43,6 +43,8 @@ pub struct Ipv4Frame {
     pub options: Vec<u8>,
     /// What it carries.
     pub transport: Transport,
+    /// TCP's options, a multiple of four bytes.
+    pub tcp_options: Vec<u8>,
     /// The transport's payload.
     pub payload: Vec<u8>,
 }
@@ -59,6 +61,7 @@ impl Ipv4Frame {
             fragment: 0x4000,
             options: vec![],
             transport,
+            tcp_options: vec![],
             payload: vec![],
         }
     }
@@ -97,9 +100,10 @@ impl Ipv4Frame {
                 tcp.extend(sequence.to_be_bytes());
                 tcp.extend(acknowledgement.to_be_bytes());
                 let window: u16 = if flags & flags::RST != 0 { 0 } else { 0xfaf0 };
-                tcp.extend([0x50, flags]);
+                tcp.extend([((20 + self.tcp_options.len()) / 4 << 4) as u8, flags]);
                 tcp.extend(window.to_be_bytes());
                 tcp.extend([0; 4]);
+                tcp.extend(&self.tcp_options);
                 tcp.extend(&self.payload);
                 let sum = self.transport_checksum(6, &tcp);
                 tcp[16..18].copy_from_slice(&sum.to_be_bytes());

@@ -12,7 +12,7 @@ use aya::{
 };
 use nix::sched::{CloneFlags, unshare};
 use plink_common::abi::{
-    COUNTER_SLOTS, Counter, FlowEntry, FlowKey, FrontendEntry, FrontendStats, MaglevTable, Meta, TargetEntry,
+    COUNTER_SLOTS, Counter, FlowEntry, FlowKey, FrontendEntry, FrontendStats, MaglevTable, Meta, PortEntry, TargetEntry,
 };
 
 use crate::{
@@ -58,6 +58,7 @@ pub fn command(program: &str, arguments: &[&str]) {
 pub struct KernelRunner {
     ebpf: Ebpf,
     counters: PerCpuArray<MapData, u64>,
+    ports: Array<MapData, Row<PortEntry>>,
     frontends: Array<MapData, Row<FrontendEntry>>,
     targets: Array<MapData, Row<TargetEntry>>,
     flows: HashMap<MapData, Row<FlowKey>, Row<FlowEntry>>,
@@ -83,7 +84,6 @@ impl KernelRunner {
         let program: &mut Xdp = ebpf.program_mut("plink_xdp").expect("the program").try_into().expect("XDP");
         program.load().expect("the verifier's consent");
 
-        write(&mut array(&mut ebpf, "PORTS"), &world.ports);
         write(&mut array(&mut ebpf, "META"), &[(0, Meta { seed: SEED, ..Meta::default() })]);
         let mut addresses = hash(&mut ebpf, "ADDRESSES");
         world.addresses.iter().for_each(|(key, row)| addresses.insert(Row(*key), Row(*row), 0).unwrap());
@@ -100,12 +100,14 @@ impl KernelRunner {
 
         let mut runner = Self {
             counters: take(&mut ebpf, "COUNTERS"),
+            ports: array(&mut ebpf, "PORTS"),
             frontends: array(&mut ebpf, "FRONTENDS"),
             targets: array(&mut ebpf, "TARGETS"),
             flows: hash(&mut ebpf, "FLOWS"),
             stats: take(&mut ebpf, "FRONTEND_STATS"),
             ebpf,
         };
+        write(&mut runner.ports, &world.ports);
         write(&mut runner.frontends, &world.frontends);
         write(&mut runner.targets, &world.targets);
         runner
@@ -162,6 +164,10 @@ impl Runner for KernelRunner {
             other => panic!("the program returned {other}"),
         };
         Ran { verdict, counter, frame: out }
+    }
+
+    fn set_port(&mut self, port: u32, row: PortEntry) {
+        self.ports.set(port, Row(row), 0).unwrap();
     }
 
     fn set_frontend(&mut self, slot: u32, row: FrontendEntry) {

@@ -1,7 +1,7 @@
 //! Runs a frame through the packet logic: the host build or the loaded program, behind one trait.
 
 use plink_common::{
-    abi::{FlowEntry, FlowKey, FrontendEntry, FrontendStats, TargetEntry},
+    abi::{FlowEntry, FlowKey, FrontendEntry, FrontendStats, PortEntry, TargetEntry},
     datapath::{Action, process},
     host::{HostPacket, HostTables},
 };
@@ -39,6 +39,8 @@ pub trait Runner {
     fn name(&self) -> &'static str;
     /// Runs one frame that enters at a port.
     fn run(&mut self, port: u32, frame: &[u8]) -> Ran;
+    /// Writes a port's row.
+    fn set_port(&mut self, port: u32, row: PortEntry);
     /// Writes a frontend's row.
     fn set_frontend(&mut self, slot: u32, row: FrontendEntry);
     /// Writes a target's row.
@@ -95,6 +97,10 @@ impl Runner for HostRunner {
             Action::Redirect(_) => Verdict::Redirect,
         };
         Ran { verdict, counter: outcome.counter, frame: packet.bytes().to_vec() }
+    }
+
+    fn set_port(&mut self, port: u32, row: PortEntry) {
+        self.tables.ports.insert(port, row);
     }
 
     fn set_frontend(&mut self, slot: u32, row: FrontendEntry) {

@@ -142,7 +142,9 @@ fn frontend(generation: u32, kind: FrontendKind) -> FrontendEntry {
     FrontendEntry { generation, state: FrontendState::Open as u16, kind: kind as u16 }
 }
 
-fn port(host: &Host) -> PortEntry {
+/// A host's port.
+#[must_use]
+pub fn port(host: &Host) -> PortEntry {
     let network = Ipv4Addr::from(u32::from(host.address) & 0xffff_ff00);
     PortEntry {
         vpc: host.vpc,

@@ -11,7 +11,7 @@ mod veth;
 pub use ethtool::{Offloads, offloads};
 pub use namespace::{Namespaces, namespace_path, open_namespace};
 pub use netlink::{Link, Netlink};
-pub use veth::{InterfacePlan, Place, Shape, create_pair, ensure_hub_side, ensure_interface};
+pub use veth::{HUB_MTU, InterfacePlan, Place, Shape, create_pair, ensure_hub_side, ensure_interface};
 
 use std::os::fd::AsFd;
 

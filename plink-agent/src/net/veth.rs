@@ -15,6 +15,10 @@ use super::{
     ethtool::{GRO, TX_CHECKSUM, ensure_feature},
 };
 
+/// MTU of the hub sides: above every instance's, so that a packet that is too long for its way out reaches the program,
+/// which tells its sender. (A veth drops what its peer's MTU does not allow, and says nothing.)
+pub const HUB_MTU: u32 = 9216;
+
 /// An instance's interface as it has to be.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct InterfacePlan {
@@ -62,15 +66,15 @@ pub fn create_pair(hub: &Netlink, plan: &InterfacePlan, instance: BorrowedFd<'_>
     // Not `up`: the kernel answers ENOTCONN.
     let peer = peer.mtu(plan.mtu).setns_by_fd(instance.as_raw_fd()).build();
     let pair = LinkMessageBuilder::<LinkVeth>::new_with_info_kind(InfoKind::Veth).name(plan.hub_name.clone());
-    let pair = pair.index(plan.index).mtu(plan.mtu).set_info_data(InfoData::Veth(InfoVeth::Peer(peer))).build();
+    let pair = pair.index(plan.index).mtu(HUB_MTU).set_info_data(InfoData::Veth(InfoVeth::Peer(peer))).build();
     hub.add_link(pair).with_context(|| format!("cannot make the veth pair {}", plan.hub_name))?;
     hub.set_up(plan.index)
 }
 
 /// Brings the hub side into shape. Runs in the hub.
-pub fn ensure_hub_side(hub: &Netlink, link: &Link, plan: &InterfacePlan) -> Result<()> {
-    if link.mtu != plan.mtu {
-        hub.set_link(LinkUnspec::new_with_index(link.index).mtu(plan.mtu).build()).context("cannot set the MTU")?;
+pub fn ensure_hub_side(hub: &Netlink, link: &Link) -> Result<()> {
+    if link.mtu != HUB_MTU {
+        hub.set_link(LinkUnspec::new_with_index(link.index).mtu(HUB_MTU).build()).context("cannot set the MTU")?;
     }
     if link.up { Ok(()) } else { hub.set_up(link.index) }
 }

@@ -98,7 +98,7 @@ fn provide_one(
     };
     let veth = &interface.veth;
     if let Some(link) = links.get(&veth.index) {
-        inside(hub, |netlink| ensure_hub_side(netlink, link, veth))?;
+        inside(hub, |netlink| ensure_hub_side(netlink, link))?;
         match inside(&namespace, |netlink| ensure_interface(netlink, veth, place))? {
             Shape::Right => return Ok(()),
             Shape::Repaired(what) => {

@@ -49,6 +49,7 @@ pub(super) fn to_instance<P: Packet, T: Tables>(
     if out.vpc != ingress.port.vpc {
         return Err(DropReason::Internal.into());
     }
+    parsed.check_mtu(&out)?;
     let ethernet = packet.at_mut::<Ethernet>(0).ok_or(DropReason::Malformed)?;
     ethernet.destination = out.mac;
     if parsed.source.bits() & out.mask.bits() != out.network.bits() {

@@ -33,20 +33,23 @@ pub(super) fn forward<P: Packet, T: Tables>(
     }
     match way_out(tables, &entry) {
         Ok(out) => {
-            rewrite::translate(packet, parsed, &entry, &out)?;
+            rewrite::translate(packet, ingress, parsed, segment, &entry, &out).inspect_err(|_| {
+                tables.count(entry.frontend, Stat::Drop, 0);
+            })?;
             let stat = if entry.direction == FlowDirection::Forward as u8 { Stat::Forward } else { Stat::Reply };
             tables.count(entry.frontend, stat, parsed.length);
             Ok(Some(entry.out_port))
         }
-        Err(reason) if segment.opens && entry.direction == FlowDirection::Forward as u8 => {
-            // The flow is over, but its client begins anew: a SYN, or any datagram. What follows decides afresh.
-            let _ = reason;
+        // The flow is over, but its client begins anew: a SYN, or any datagram. What follows decides afresh.
+        Err(_) if segment.opens && entry.direction == FlowDirection::Forward as u8 => {
             remove_both(tables, &entry, segment);
             Ok(None)
         }
         Err(reason) => {
             tables.count(entry.frontend, Stat::Drop, 0);
-            Err(segment.refuse(reason))
+            // A client's datagram that meets nobody is told so; a target's is only dropped.
+            let told = segment.key.protocol == IpProtocol::TCP;
+            Err(if told { segment.refuse(reason) } else { reason.into() })
         }
     }
 }
@@ -76,7 +79,7 @@ fn touch(entry: &mut FlowEntry, segment: &Segment, now: u32) {
 
 /// The port that a flow leaves through, if its endpoint, its target and the port are still those it was made for.
 #[inline(always)]
-fn way_out<T: Tables>(tables: &T, entry: &FlowEntry) -> Result<PortEntry, DropReason> {
+pub(super) fn way_out<T: Tables>(tables: &T, entry: &FlowEntry) -> Result<PortEntry, DropReason> {
     match tables.frontend(entry.frontend) {
         Some(frontend) if frontend.generation == entry.frontend_generation => {}
         _ => return Err(DropReason::EndpointRevoked),

@@ -9,13 +9,17 @@
 //! port → source MAC, source address → ARP: answered
 //!                                   → flow: translated, redirected
 //!                                   → address: an instance: delivered
-//!                                              a frontend:  echo answered, or a new flow: translated, redirected
+//!                                              a frontend:  echo answered; an error of a flow: translated, redirected;
+//!                                                           or a new flow: translated, redirected
 //! ```
 
 mod arp;
 mod deliver;
 mod echo;
 mod flow;
+mod icmp_error;
+mod icmp_translate;
+mod mss;
 mod new_flow;
 mod reset;
 mod rewrite;
@@ -27,7 +31,7 @@ pub use traits::{InsertError, Packet, Stat, Tables};
 use crate::{
     abi::{Be32, Counter, FlowKey, PortEntry},
     drop_reason::DropReason,
-    wire::{EtherType, Ethernet, IpProtocol, Ipv4, Ports, Tcp, TcpFlags, Udp},
+    wire::{EtherType, Ethernet, IpProtocol, Ipv4, Ports, Tcp, TcpFlags, Udp, UnreachableCode},
 };
 
 /// What to do with the frame.
@@ -53,17 +57,33 @@ pub struct Outcome {
 /// What the parts return: a frame that goes somewhere, or why it does not.
 type Step<T> = Result<T, Refusal>;
 
-/// Why a packet goes no further, and whether its sender is told.
+/// Why a packet goes no further, and what its sender is told.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Refusal {
     reason: DropReason,
-    reset: bool,
+    answer: Answer,
+}
+
+/// What the sender of a refused packet is told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Answer {
+    /// Nothing.
+    None,
+    /// A RST. Only for TCP packets that are no RST themselves.
+    Reset,
+    /// ICMP destination unreachable.
+    Unreachable {
+        /// Why, see [`UnreachableCode`].
+        code: u8,
+        /// The MTU of the way out, where that is why.
+        mtu: u16,
+    },
 }
 
 impl From<DropReason> for Refusal {
     #[inline(always)]
     fn from(reason: DropReason) -> Self {
-        Self { reason, reset: false }
+        Self { reason, answer: Answer::None }
     }
 }
 
@@ -72,8 +92,13 @@ impl From<DropReason> for Refusal {
 pub fn process<P: Packet, T: Tables>(packet: &mut P, tables: &mut T, ingress: u32, now: u32) -> Outcome {
     match enter(packet, tables, ingress, now) {
         Ok((action, counter)) => Outcome { action, counter: counter as u32 },
-        Err(Refusal { reason, reset }) => {
-            let action = if reset && reset::answer(packet).is_some() { Action::Transmit } else { Action::Drop };
+        Err(Refusal { reason, answer }) => {
+            let answered = match answer {
+                Answer::None => None,
+                Answer::Reset => reset::answer(packet),
+                Answer::Unreachable { code, mtu } => icmp_error::answer(packet, code, mtu),
+            };
+            let action = if answered.is_some() { Action::Transmit } else { Action::Drop };
             Outcome { action, counter: Counter::drop_slot(reason) }
         }
     }
@@ -146,6 +171,18 @@ fn ipv4<P: Packet, T: Tables>(packet: &mut P, tables: &mut T, ingress: Ingress) 
     to_address(packet, tables, &ingress, &parsed, None)
 }
 
+impl Parsed {
+    /// Refuses a packet that the way out cannot carry.
+    #[inline(always)]
+    fn check_mtu(&self, out: &PortEntry) -> Step<()> {
+        if self.length > u64::from(out.mtu) {
+            let answer = Answer::Unreachable { code: UnreachableCode::FRAGMENTATION_NEEDED, mtu: out.mtu };
+            return Err(Refusal { reason: DropReason::PacketTooBig, answer });
+        }
+        Ok(())
+    }
+}
+
 /// What the logic needs to know of a TCP or UDP header.
 #[derive(Clone, Copy)]
 struct Segment {
@@ -157,11 +194,17 @@ struct Segment {
 }
 
 impl Segment {
-    /// A refusal that tells a TCP sender, unless the packet is a RST itself (RFC 9293, section 3.5.2).
+    /// A refusal that tells the sender: a RST, unless the packet is one itself (RFC 9293, section 3.5.2), or ICMP.
     #[inline(always)]
     const fn refuse(&self, reason: DropReason) -> Refusal {
-        let reset = self.key.protocol == IpProtocol::TCP && self.flags & TcpFlags::RST == 0;
-        Refusal { reason, reset }
+        let answer = if self.key.protocol != IpProtocol::TCP {
+            Answer::Unreachable { code: UnreachableCode::PORT, mtu: 0 }
+        } else if self.flags & TcpFlags::RST == 0 {
+            Answer::Reset
+        } else {
+            Answer::None
+        };
+        Refusal { reason, answer }
     }
 }
 
@@ -205,6 +248,10 @@ fn to_address<P: Packet, T: Tables>(
             let result = match segment {
                 Some(segment) => new_flow::open(packet, tables, ingress, parsed, segment, &frontend)
                     .map(|port| (Action::Redirect(port), Counter::Translated)),
+                None if icmp_translate::is_error(packet, parsed) => {
+                    icmp_translate::translate(packet, tables, ingress, parsed)
+                        .map(|port| (Action::Redirect(port), Counter::Translated))
+                }
                 None => echo::answer(packet, tables, parsed, &frontend).map(|()| (Action::Transmit, Counter::Answered)),
             };
             if result.is_err() {

@@ -43,9 +43,11 @@ pub(super) fn open<P: Packet, T: Tables>(
     };
     let out = tables.port(target.out_port).filter(|out| out.vpc != 0).ok_or(DropReason::PortGone)?;
 
+    parsed.check_mtu(&out)?;
+
     let made = Made { ingress, segment, address, frontend, listener, slot, target, out };
     let entry = made.insert(tables, hash)?;
-    rewrite::translate(packet, parsed, &entry, &out)?;
+    rewrite::translate(packet, ingress, parsed, segment, &entry, &out)?;
     tables.count(address.slot, Stat::Forward, parsed.length);
     Ok(entry.out_port)
 }

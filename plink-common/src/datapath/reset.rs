@@ -15,7 +15,7 @@ pub(super) fn answer<P: Packet>(packet: &mut P) -> Option<()> {
     let ip = *packet.at::<Ipv4>(Ethernet::LEN)?;
     let header_length = ip.header_length()?;
     let tcp = *packet.at::<Tcp>(Ethernet::LEN + header_length)?;
-    packet.truncate(Ethernet::LEN + Ipv4::LEN + Tcp::LEN)?;
+    packet.resize(Ethernet::LEN + Ipv4::LEN + Tcp::LEN)?;
 
     let out = packet.at_mut::<Ethernet>(0)?;
     out.source = ethernet.destination;

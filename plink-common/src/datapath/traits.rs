@@ -16,8 +16,8 @@ pub trait Packet {
     /// The same, to be changed.
     fn at_mut<T: Header>(&mut self, offset: usize) -> Option<&mut T>;
 
-    /// Cuts the frame to `length` bytes; `None` if it is shorter or cannot be cut.
-    fn truncate(&mut self, length: usize) -> Option<()>;
+    /// Makes the frame `length` bytes long, cutting it or adding bytes of any value; `None` if it cannot be.
+    fn resize(&mut self, length: usize) -> Option<()>;
 }
 
 /// Why an entry was not inserted.

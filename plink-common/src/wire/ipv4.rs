@@ -58,15 +58,20 @@ impl Ipv4 {
     #[inline(always)]
     #[must_use]
     pub fn compute_checksum(&self) -> u16 {
-        Sum::ZERO
-            .word(u16::from_ne_bytes([self.version_length, self.service]))
+        self.add_to(Sum::ZERO).finish()
+    }
+
+    /// A sum with all words of the header but the checksum.
+    #[inline(always)]
+    #[must_use]
+    pub fn add_to(&self, sum: Sum) -> Sum {
+        sum.word(u16::from_ne_bytes([self.version_length, self.service]))
             .word(self.total_length.bits())
             .word(self.identification.bits())
             .word(self.fragment.bits())
             .word(u16::from_ne_bytes([self.time_to_live, self.protocol]))
             .address(self.source)
             .address(self.destination)
-            .finish()
     }
 }
 const _: () = assert!(Ipv4::LEN == 20);

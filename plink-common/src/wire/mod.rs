@@ -13,7 +13,7 @@ mod udp;
 
 pub use arp::{ARP_REPLY, ARP_REQUEST, Arp};
 pub use ethernet::{EtherType, Ethernet};
-pub use icmp::{Icmp, IcmpType};
+pub use icmp::{Icmp, IcmpType, UnreachableCode};
 pub use ipv4::{IpProtocol, Ipv4};
 pub use tcp::{Tcp, TcpFlags};
 pub use udp::{Ports, Udp};

@@ -6,7 +6,7 @@ use super::Report;
 use crate::{
     api::local::view::{InstanceView, StatusView},
     datapath,
-    net::{self, Link, inside, open_namespace},
+    net::{self, HUB_MTU, Link, inside, open_namespace},
 };
 
 /// Checks an instance's port. `hub` is what the hub holds.
@@ -45,7 +45,7 @@ fn faults(status: &StatusView, hub: &[Link], it: &InstanceView) -> anyhow::Resul
         None => fault(true, format!("{} is not in the hub", it.hub_interface)),
         Some(side) => {
             fault(!side.up, format!("{} is down", it.hub_interface));
-            fault(side.mtu != link.mtu, format!("MTU {} here, {} in the hub", link.mtu, side.mtu));
+            fault(side.mtu != HUB_MTU, format!("MTU {} in the hub, where it has to be {HUB_MTU}", side.mtu));
             fault(link.peer != Some(side.index), format!("{} has another peer", it.interface));
         }
     }
