@@ -90,7 +90,7 @@ fn doctor_finds_what_is_wrong_at_a_port() {
     let (code, bad) = verdicts(&agent);
     assert_eq!(code, Some(1), "{bad}");
     assert!(bad.starts_with("fail port of web-1: transmit checksum offload is on"), "{bad}");
-    assert!(bad.contains("MTU 1400 here, 8500 in the hub") && bad.lines().count() == 1, "{bad}");
+    assert!(bad.contains("MTU 1400 instead of 8500") && bad.lines().count() == 1, "{bad}");
     let patience = Instant::now() + Duration::from_secs(15);
     while verdicts(&agent).0 != Some(0) {
         assert!(Instant::now() < patience, "the agent does not mend it: {}", verdicts(&agent).1);

@@ -100,7 +100,7 @@ impl Ipv4Frame {
                 tcp.extend(sequence.to_be_bytes());
                 tcp.extend(acknowledgement.to_be_bytes());
                 let window: u16 = if flags & flags::RST != 0 { 0 } else { 0xfaf0 };
-                tcp.extend([((20 + self.tcp_options.len()) / 4 << 4) as u8, flags]);
+                tcp.extend([(((20 + self.tcp_options.len()) / 4) << 4) as u8, flags]);
                 tcp.extend(window.to_be_bytes());
                 tcp.extend([0; 4]);
                 tcp.extend(&self.tcp_options);

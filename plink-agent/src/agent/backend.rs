@@ -59,6 +59,7 @@ impl Backend for Agent {
             state_dir: shared.config.state_dir.display().to_string(),
             hub: datapath.is_some().then(|| shared.config.hub()),
             program_id: datapath.as_ref().map(|datapath| datapath.program_id()),
+            mtu: shared.config.datapath.mtu,
             ports,
             objects: BTreeMap::new(),
             endpoints: BTreeMap::new(),

@@ -337,6 +337,8 @@ views! {
         hub: Option<String>,
         /// The kernel's ID of the loaded program.
         program_id: Option<u32>,
+        /// The MTU of instances' interfaces.
+        mtu: u32,
         /// Ports whose link is attached.
         ports: usize,
         /// Objects by kind.

@@ -45,6 +45,7 @@ fn faults(status: &StatusView, hub: &[Link], it: &InstanceView) -> anyhow::Resul
         None => fault(true, format!("{} is not in the hub", it.hub_interface)),
         Some(side) => {
             fault(!side.up, format!("{} is down", it.hub_interface));
+            fault(link.mtu != status.mtu, format!("MTU {} instead of {}", link.mtu, status.mtu));
             fault(side.mtu != HUB_MTU, format!("MTU {} in the hub, where it has to be {HUB_MTU}", side.mtu));
             fault(link.peer != Some(side.index), format!("{} has another peer", it.interface));
         }
